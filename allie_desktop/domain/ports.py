@@ -1,0 +1,344 @@
+"""The interfaces that services speak to; adapters implement them, ``bootstrap`` joins them.
+
+Unless a method says otherwise it may block on the disk, raises :class:`StoreError` when the store
+cannot be used, and is to be called from the thread that made the object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from allie_desktop.domain.conversation import Conversation, Rating, Refusal
+from allie_desktop.domain.events import Job, WorkerCommand, WorkerEvent
+from allie_desktop.domain.lifecycle import Episode, EpisodeState, Outcome
+from allie_desktop.domain.planning import Split
+from allie_desktop.domain.quality import LearningTarget, Quality, TargetOrigin
+from allie_desktop.domain.versions import ActivePointer, Version, VersionMetadata, VersionState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessed:
+    """A conversation with all that was found out about it when it came in; the store keeps the whole.
+
+    ``signature`` is a MinHash signature for near-duplicate search (bytes, empty when too short).
+    ``best_origin`` is the strongest origin among ``targets``; None without targets.
+    """
+
+    conversation: Conversation
+    content_hash: str
+    quality: Quality
+    targets: tuple[LearningTarget, ...]
+    best_origin: TargetOrigin | None
+    split: Split
+    topic: str
+    characters: int
+    signature: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddResult:
+    """What the store did with a batch: new, already known, and known but with new feedback."""
+
+    added: int
+    duplicates: int
+    updated: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaterialCounts:
+    """The trigger terms, from indexes alone (under 10 ms at 100,000 conversations)."""
+
+    conversations: int
+    eligible_new: int  # eligible, not excluded, not learnt yet
+    eligible_new_quality: float  # their mean score; 0.0 when there are none
+    taught_new: int  # of those, with a taught target
+    learned: int
+    excluded: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What planning needs to choose from, without the texts."""
+
+    id: str
+    content_hash: str
+    source: str
+    topic: str
+    created_at: datetime
+    score: float
+    origin: TargetOrigin
+    split: Split
+    characters: int
+    signature: bytes
+    learned_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationRow:
+    """A line in a list of conversations."""
+
+    id: str
+    created_at: datetime
+    source: str
+    title: str
+    turns: int
+    score: float
+    eligible: bool
+    excluded: bool
+    learned: bool
+
+
+class ConversationRepository(Protocol):
+    """The person's conversations and what became of them."""
+
+    def add(self, batch: Sequence[Assessed]) -> AddResult:
+        """Add a batch in one transaction: all or nothing.
+
+        A known content hash is a duplicate; new ratings or corrections on it are kept (``updated``,
+        and the new assessment replaces the old). A known id with other content gets a new id, unless
+        the new turns continue the old ones: then they replace them.
+        """
+
+    def get(self, conversation_id: str) -> Assessed:
+        """Return one; raise :class:`UnknownConversationError`. A unique prefix of the id will do."""
+
+    def get_many(self, ids: Sequence[str]) -> Mapping[str, Assessed]:
+        """Return those that exist."""
+
+    def rows(
+        self, *, limit: int = 50, offset: int = 0, search: str = "", source: str = ""
+    ) -> tuple[ConversationRow, ...]:
+        """Return list lines, newest first. ``search`` is full text over turns and titles."""
+
+    def counts(self) -> MaterialCounts:
+        """Return the trigger terms."""
+
+    def candidates(self, *, learned: bool, limit: int | None = None) -> Iterator[Candidate]:
+        """Yield eligible, not excluded conversations: new ones best first, or learnt ones newest first."""
+
+    def mark_learned(self, ids: Sequence[str], *, version: str, at: datetime) -> None:
+        """Remember which version learnt them (kept a version, so that a rollback can be undone)."""
+
+    def unmark_learned(self, *, version: str) -> None:
+        """Forget that ``version`` learnt anything: after a rollback its material is new again."""
+
+    def learned_by(self, version: str) -> tuple[str, ...]:
+        """Return the ids that ``version`` learnt."""
+
+    def rate(self, conversation_id: str, turn_index: int, rating: Rating | None) -> None:
+        """Set or clear a rating; the caller re-assesses and calls :meth:`replace`."""
+
+    def replace(self, assessed: Assessed) -> None:
+        """Replace turns, feedback and assessment of a known id."""
+
+    def set_excluded(self, conversation_id: str, excluded: bool) -> None:
+        """Keep a conversation out of learning, or let it in again."""
+
+    def forget(self, conversation_id: str) -> tuple[str, ...]:
+        """Delete it everywhere in the store (secure delete); return the versions that learnt from it."""
+
+    def export(self, *, source: str = "") -> Iterator[Conversation]:
+        """Yield all conversations, oldest first, in constant memory."""
+
+
+class EpisodeRepository(Protocol):
+    """Episodes with their state history."""
+
+    def create(self, episode: Episode) -> None:
+        """Persist a new episode in state PLANNED."""
+
+    def change(self, episode_id: str, state: EpisodeState, *, at: datetime, reason: str = "") -> None:
+        """Persist a transition before its action; refuses one that :data:`TRANSITIONS` does not allow."""
+
+    def update(self, episode: Episode) -> None:
+        """Persist everything but the state and its history."""
+
+    def get(self, episode_id: str) -> Episode | None:
+        """Return one with its history."""
+
+    def latest(self, *, limit: int = 1, offset: int = 0) -> tuple[Episode, ...]:
+        """Return the newest first, without histories where ``limit`` > 1."""
+
+    def unfinished(self) -> tuple[Episode, ...]:
+        """Return those in no final state, oldest first."""
+
+    def count(self) -> int:
+        """Return how many there are."""
+
+
+class SettingsRepository(Protocol):
+    """Named values that differ from their defaults."""
+
+    def load(self) -> Mapping[str, object]:
+        """Return what was saved; unreadable values are left out."""
+
+    def save(self, name: str, value: object) -> None:
+        """Save one value (JSON types)."""
+
+    def remove(self, name: str) -> None:
+        """Go back to the default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Something a person should know. ``key`` de-duplicates: one open alert a key."""
+
+    key: str
+    severity: str  # info | warning | critical
+    message: str
+    remedy: str = ""
+    raised_at: datetime | None = None
+    seen: bool = False
+
+
+class AlertRepository(Protocol):
+    """Alerts, shown once."""
+
+    def raise_(self, alert: Alert) -> bool:
+        """Save it; return False when one with this key is open already."""
+
+    def open(self) -> tuple[Alert, ...]:
+        """Return those not resolved, newest first."""
+
+    def resolve(self, key: str) -> None:
+        """Close it."""
+
+
+class ReplayRepository(Protocol):
+    """Membership of the replay buffer, with a part that never trains."""
+
+    def members(self, *, holdout: bool) -> tuple[str, ...]:
+        """Return conversation ids."""
+
+    def set_members(self, train: Sequence[str], holdout: Sequence[str]) -> None:
+        """Replace the whole membership in one transaction."""
+
+
+class VersionRepository(Protocol):
+    """Adapter folders on disk, and the pointer. Folders are the truth; there is no second copy of it."""
+
+    def all(self) -> tuple[Version, ...]:
+        """Return the lineage, oldest first. A folder whose metadata cannot be read is left out."""
+
+    def get(self, name: str) -> Version:
+        """Return one; raise :class:`UnknownVersionError`."""
+
+    def next_name(self) -> str:
+        """Return the name for a new version; names are never given twice, not even after pruning."""
+
+    def seal(self, name: str, adapter: Path, metadata: VersionMetadata, extra: Sequence[Path]) -> Version:
+        """Copy a candidate to its final, immutable folder with a SHA-256 manifest, atomically:
+        a folder with this name either is complete or does not exist."""
+
+    def verify(self, name: str) -> None:
+        """Check every file against the manifest; raise :class:`VersionCorruptError`."""
+
+    def pointer(self) -> ActivePointer:
+        """Return the active pointer; the base model when nothing was ever deployed. A pointer that
+        cannot be read is restored from its spare copy or from the newest version that verifies."""
+
+    def activate(self, name: str, *, fallback: str, reason: str, at: datetime) -> None:
+        """Replace the pointer atomically (write, fsync, rename, fsync of the folder)."""
+
+    def set_state(self, name: str, state: VersionState) -> None:
+        """Remember a deployment state beside the folder."""
+
+    def set_pinned(self, name: str, pinned: bool) -> None:
+        """Keep a version from pruning, or not."""
+
+    def set_tainted(self, name: str, reason: str) -> None:
+        """Mark a version that learnt something since forgotten."""
+
+    def remove(self, name: str) -> None:
+        """Delete a version's folder; refuses the active and the fallback version."""
+
+
+class Importer(Protocol):
+    """Reads one foreign format. Never raises for a single bad record: it yields a refusal."""
+
+    name: str
+
+    def matches(self, path: Path, head: bytes) -> bool:
+        """Whether this file looks like the format, from its name and its first 64 KiB."""
+
+    def read(self, path: Path) -> Iterator[Conversation | Refusal]:
+        """Yield conversations and refusals in constant memory; raise :class:`ImportFileError` when the
+        file as a whole is unusable."""
+
+
+class Redactor(Protocol):
+    """Takes secrets and personal data out of a text."""
+
+    def redact(self, text: str) -> tuple[str, Mapping[str, int]]:
+        """Return the text with placeholders like ``[EMAIL]``, and how many of each kind there were."""
+
+
+class ToxicityScorer(Protocol):
+    """Says how hostile a text is."""
+
+    def score(self, text: str) -> float:
+        """Return a number in [0, 1]; 1 is most hostile."""
+
+
+class NearDuplicates(Protocol):
+    """MinHash signatures and their comparison."""
+
+    def signature(self, text: str) -> bytes:
+        """Return a signature of fixed size; empty bytes for a text too short to compare."""
+
+    def groups(self, signatures: Mapping[str, bytes]) -> tuple[tuple[str, ...], ...]:
+        """Return groups (two or more keys, each in its given order) that nearly say the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerResult:
+    """How a worker process ended. ``returncode`` is None for LOST."""
+
+    outcome: Outcome
+    returncode: int | None
+    last_event: WorkerEvent | None
+    log_tail: str = ""
+
+
+class WorkerClient(Protocol):
+    """One worker process, for as long as it lives. Used from one thread, but ``send`` and ``kill``
+    may be called from any."""
+
+    def run(self, job: Job, on_event: Callable[[WorkerEvent], None]) -> WorkerResult:
+        """Start a worker, pass its events to ``on_event`` in the calling thread, return when it ended."""
+
+    def send(self, command: WorkerCommand) -> None:
+        """Send a command; silently nothing when no worker runs."""
+
+    def suspend(self) -> None:
+        """Freeze the process at once (frees CPU and GPU, not memory)."""
+
+    def unfreeze(self) -> None:
+        """Let a frozen process go on."""
+
+    def kill(self) -> None:
+        """End it without asking."""
+
+
+class Clock(Protocol):
+    """Time, so that tests need not wait."""
+
+    def now(self) -> datetime:
+        """Return the aware wall-clock time (UTC)."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+
+
+class Progress(Protocol):
+    """Somebody who watches."""
+
+    def __call__(self, event: WorkerEvent) -> None:
+        """Take note of an event; must not block."""
+
+
+ConversationSource = Iterable[Conversation | Refusal]
