@@ -7,6 +7,7 @@ without the digest itself) is checked before use.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -142,3 +143,17 @@ class Plan:
     redactions: Mapping[str, int] = field(default_factory=dict)  # kind → occurrences
     format: int = PLAN_FORMAT
     digest: str = ""
+
+
+def material_digest(plan: Plan) -> str:
+    """SHA-256 (hex) over what a plan would teach to whom: its conversations, base model and parent.
+
+    Unlike ``digest`` it is the same for tomorrow's plan from the same material, so that material which
+    was judged or undone is not learnt again unasked.
+    """
+    digest = hashlib.sha256()
+    for part in (plan.base.sha256, plan.parent or "", *sorted(plan.conversation_ids)):
+        text = part.encode("utf-8", "surrogatepass")
+        digest.update(f"{len(text)}:".encode())
+        digest.update(text)
+    return digest.hexdigest()

@@ -7,6 +7,7 @@ cannot be used, and is to be called from the thread that made the object.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import Protocol
 from allie_desktop.domain.conversation import Conversation, Rating, Refusal
 from allie_desktop.domain.events import Job, WorkerCommand, WorkerEvent
 from allie_desktop.domain.lifecycle import Episode, EpisodeState, Outcome
-from allie_desktop.domain.planning import Split
+from allie_desktop.domain.planning import Plan, Split
 from allie_desktop.domain.quality import LearningTarget, Quality, TargetOrigin
+from allie_desktop.domain.validation import WorkerReport
 from allie_desktop.domain.versions import ActivePointer, Version, VersionMetadata, VersionState
 
 
@@ -296,7 +298,11 @@ class NearDuplicates(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerResult:
-    """How a worker process ended. ``returncode`` is None for LOST."""
+    """How a worker process ended. ``returncode`` is None for LOST, and when it could not be started.
+
+    ``last_event`` is the event that told the end, else the last of all. ``log_tail`` is the end of what
+    it wrote to stderr.
+    """
 
     outcome: Outcome
     returncode: int | None
@@ -308,8 +314,15 @@ class WorkerClient(Protocol):
     """One worker process, for as long as it lives. Used from one thread, but ``send`` and ``kill``
     may be called from any."""
 
-    def run(self, job: Job, on_event: Callable[[WorkerEvent], None]) -> WorkerResult:
-        """Start a worker, pass its events to ``on_event`` in the calling thread, return when it ended."""
+    def run(
+        self,
+        job: Job,
+        on_event: Callable[[WorkerEvent], None],
+        on_tick: Callable[[], None] | None = None,
+    ) -> WorkerResult:
+        """Write ``job.json``, start a worker on it, pass its events to ``on_event`` in the calling thread,
+        and return when it ended. ``on_tick`` is called there too, several times a second, events or not.
+        Should either raise, the worker is killed and the exception goes on."""
 
     def send(self, command: WorkerCommand) -> None:
         """Send a command; silently nothing when no worker runs."""
@@ -322,6 +335,94 @@ class WorkerClient(Protocol):
 
     def kill(self) -> None:
         """End it without asking."""
+
+    def end_leftover(self, folder: Path) -> bool:
+        """End the worker that a dead parent left behind in an episode's folder, giving it the time of a
+        stop to write its checkpoint. Return whether there was one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpisodeProof:
+    """What an episode's folder proves, whatever state was recorded.
+
+    ``plan``: the plan is there and is the one that was hashed. ``attempt``: the attempt whose job was
+    written last, 0 for none. ``result``: candidate and report are complete and belong to that job.
+    """
+
+    plan: bool
+    attempt: int
+    result: bool
+
+
+class EpisodeFiles(Protocol):
+    """One folder an episode. The plan of attempt 1 is ``plan.json``; a fallback attempt N has its own,
+    ``attempt-N/plan.json``, with its own digest. A worker keeps the checkpoints of attempt N in
+    ``attempt-N/`` and writes ``candidate/`` first and ``report.json`` last, each atomically."""
+
+    def seal(self, plan: Plan) -> Plan:
+        """Return the plan with its digest; writes nothing."""
+
+    def write_plan(self, plan: Plan, *, attempt: int = 1) -> Path:
+        """Write a sealed plan durably and atomically; return its path."""
+
+    def read_plan(self, episode_id: str, digest: str, *, attempt: int = 1) -> Plan:
+        """Return a plan; raise :class:`DataChangedError` when it is missing or not the one hashed."""
+
+    def folder(self, episode_id: str) -> Path:
+        """Return the episode's folder (absolute), whether it exists or not."""
+
+    def candidate(self, episode_id: str) -> Path:
+        """Return the folder where a worker leaves its adapter."""
+
+    def report(self, episode_id: str) -> Path:
+        """Return the path of ``report.json``."""
+
+    def read_job(self, episode_id: str) -> Job | None:
+        """Return the job that was written last; None when there is none that can be read."""
+
+    def read_report(self, episode_id: str) -> WorkerReport:
+        """Return the report; raise :class:`TrainingError` when it or the candidate is not complete."""
+
+    def proof(self, episode_id: str, digest: str) -> EpisodeProof:
+        """Say what the folder proves; ``digest`` is of the plan of attempt 1. Never raises for bad files."""
+
+    def clear_result(self, episode_id: str) -> None:
+        """Remove candidate and report, before an attempt that must not be mistaken for another."""
+
+    def clear(self, episode_id: str) -> None:
+        """Remove what an ended episode needs no more; plan, report and log stay for its history."""
+
+    def remove(self, episode_id: str) -> None:
+        """Remove the whole folder."""
+
+    def ids(self) -> tuple[str, ...]:
+        """Return the ids that have a folder."""
+
+    def used_bytes(self, episode_id: str) -> int:
+        """Return what the folder takes on the disk."""
+
+
+class EpisodeLock(Protocol):
+    """The one episode slot of a home, over all processes. It ends with the process that took it."""
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Take the slot for a ``with`` block; raise :class:`EpisodeBusyError` at once when it is taken."""
+
+
+class AdapterProbe(Protocol):
+    """Tries whether an adapter really answers."""
+
+    def probe(self, adapter: Path) -> tuple[str, ...]:
+        """Load the base model with this adapter folder and return its answers to a few prompts; raise
+        :class:`AllieError` when it cannot be loaded. May take a minute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Memory and disk, as a need or as what is free. ``memory_bytes`` is None when nobody can tell."""
+
+    memory_bytes: int | None
+    disk_bytes: int
 
 
 class Clock(Protocol):
