@@ -102,7 +102,9 @@ class ConversationRepository(Protocol):
 
         A known content hash is a duplicate; new ratings or corrections on it are kept (``updated``,
         and the new assessment replaces the old). A known id with other content gets a new id, unless
-        the new turns continue the old ones: then they replace them.
+        the new turns continue the old ones: then they replace them (``updated``); turns that the
+        known ones already continue are a duplicate. ``added + duplicates + updated`` is the size of
+        the batch.
         """
 
     def get(self, conversation_id: str) -> Assessed:
@@ -122,14 +124,21 @@ class ConversationRepository(Protocol):
     def candidates(self, *, learned: bool, limit: int | None = None) -> Iterator[Candidate]:
         """Yield eligible, not excluded conversations: new ones best first, or learnt ones newest first."""
 
-    def mark_learned(self, ids: Sequence[str], *, version: str, at: datetime) -> None:
-        """Remember which version learnt them (kept a version, so that a rollback can be undone)."""
+    def mark_learned(
+        self, ids: Sequence[str], *, version: str, at: datetime, as_of: datetime | None = None
+    ) -> None:
+        """Remember which version learnt them (kept a version, so that a rollback can be undone).
+
+        ``as_of`` is when the plan was frozen (default: ``at``): a conversation whose targets changed
+        since then still counts as new, and so does one whose targets change later.
+        """
 
     def unmark_learned(self, *, version: str) -> None:
-        """Forget that ``version`` learnt anything: after a rollback its material is new again."""
+        """After a rollback the material of ``version`` is new again. :meth:`learned_by` and
+        :meth:`forget` still know that it learnt it, since the version itself still does."""
 
     def learned_by(self, version: str) -> tuple[str, ...]:
-        """Return the ids that ``version`` learnt."""
+        """Return the ids that ``version`` learnt, rolled back or not."""
 
     def rate(self, conversation_id: str, turn_index: int, rating: Rating | None) -> None:
         """Set or clear a rating; the caller re-assesses and calls :meth:`replace`."""
