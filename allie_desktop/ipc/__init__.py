@@ -1,0 +1,1 @@
+"""Talking to other processes: messages, documents on disk, worker processes, the episode slot."""
