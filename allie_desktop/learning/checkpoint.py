@@ -1,0 +1,115 @@
+"""Training state on disk, such that a killed and resumed run equals an uninterrupted one bit for bit.
+
+A checkpoint is a folder ``step-N`` with safetensors and one JSON file, made under another name and
+renamed when everything in it has reached the disk. There is no pickle in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+_STATE = "state.json"
+_TENSORS = "tensors.safetensors"
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """What a run needs to go on after ``step`` optimizer steps.
+
+    ``tensors`` are grouped by name before the first slash: ``adapter/``, ``mean/`` and ``square/``
+    (Adam's moments), ``best/`` (the adapter with the best held-out loss so far).
+    """
+
+    step: int
+    tensors: dict[str, torch.Tensor]
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+    def group(self, name: str) -> dict[str, torch.Tensor]:
+        """Return the tensors of one group without its prefix."""
+        return {k.removeprefix(f"{name}/"): v for k, v in self.tensors.items() if k.startswith(f"{name}/")}
+
+
+class CheckpointFolder:
+    """Keeps the newest two checkpoints of one run; ``plan`` names the run they belong to."""
+
+    def __init__(self, folder: Path, plan: str) -> None:
+        self._folder, self._plan = folder, plan
+
+    def write(self, checkpoint: Checkpoint) -> Path:
+        """Write atomically and return the folder; raise OSError when the disk does not take it."""
+        from safetensors.torch import save_file
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        target = self._folder / f"step-{checkpoint.step:08d}"
+        scratch = self._folder / f".writing-{os.getpid()}"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        try:
+            save_file({k: v.contiguous() for k, v in checkpoint.tensors.items()}, scratch / _TENSORS)
+            document = {
+                "step": checkpoint.step,
+                "plan": self._plan,
+                "numbers": checkpoint.numbers,
+                "sha256": _sha256(scratch / _TENSORS),
+            }
+            (scratch / _STATE).write_text(json.dumps(document), "utf-8")
+            for file in scratch.iterdir():
+                _sync(file)
+            shutil.rmtree(target, ignore_errors=True)
+            os.replace(scratch, target)
+            _sync(self._folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        for old in self._found()[2:]:
+            shutil.rmtree(old, ignore_errors=True)
+        return target
+
+    def newest(self) -> Checkpoint | None:
+        """Return the newest one that is whole and of this plan; damaged ones are passed over."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        for folder in self._found():
+            try:
+                document = json.loads((folder / _STATE).read_text("utf-8"))
+                if document["plan"] != self._plan or document["sha256"] != _sha256(folder / _TENSORS):
+                    continue
+                return Checkpoint(document["step"], load_file(folder / _TENSORS), document["numbers"])
+            except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+                continue
+        return None
+
+    def clear(self) -> None:
+        """Delete all of them."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _found(self) -> list[Path]:
+        return sorted(self._folder.glob("step-*"), reverse=True)
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as handle:
+        while block := handle.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or a folder's names are on the disk (folders cannot be synced on Windows)."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,123 @@
+"""Batched text generation with a key-value cache: left-padded prompts, finished rows leave the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How to choose the next token. ``temperature`` 0 is greedy; ``seed`` makes sampling repeatable."""
+
+    max_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+def generate(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    sampling: Sampling,
+    *,
+    stop_tokens: Sequence[int],
+    pad_token: int,
+    batch_size: int = 16,
+    between: Callable[[], None] | None = None,
+) -> list[list[int]]:
+    """Return the new tokens for each prompt, without the stop token, in the given order.
+
+    ``between`` is called between two forward passes, so that a caller can pause or raise.
+    Prompts are batched by length; with greedy choice an answer does not depend on its neighbours but
+    for rounding.
+    """
+    import torch
+
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    answers: list[list[int]] = [[] for _ in prompts]
+    generator = torch.Generator(device="cpu").manual_seed(sampling.seed)
+    with torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            _generate_batch(
+                model, prompts, rows, answers, sampling, set(stop_tokens), pad_token, generator, between
+            )
+    return answers
+
+
+def _generate_batch(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    rows: list[int],
+    answers: list[list[int]],
+    sampling: Sampling,
+    stops: set[int],
+    pad_token: int,
+    generator: torch.Generator,
+    between: Callable[[], None] | None,
+) -> None:
+    import torch
+    from transformers import DynamicCache
+
+    device = next(model.parameters()).device
+    width = max(len(prompts[i]) for i in rows)
+    tokens = torch.full((len(rows), width), pad_token, dtype=torch.long)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for r, i in enumerate(rows):
+        length = len(prompts[i])
+        tokens[r, width - length :] = torch.tensor(list(prompts[i]), dtype=torch.long)
+        mask[r, width - length :] = 1
+    tokens, mask = tokens.to(device), mask.to(device)
+    positions = (mask.cumsum(-1) - 1).clamp_(min=0)
+    cache = DynamicCache()
+    decoder, head = model.get_decoder(), model.get_output_embeddings()
+    live = list(rows)
+    for _ in range(sampling.max_tokens):
+        if between is not None:
+            between()
+        output = decoder(
+            input_ids=tokens,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        # two dimensions, not three: a batched product would copy the whole head for each row
+        logits = head(output.last_hidden_state[:, -1])
+        chosen = _choose(logits.float().cpu(), sampling, generator)
+        keep = []
+        for r, token in enumerate(chosen):
+            if token not in stops:
+                answers[live[r]].append(token)
+                keep.append(r)
+        if not keep:
+            return
+        if len(keep) < len(live):
+            index = torch.tensor(keep, device=device)
+            cache.batch_select_indices(index)
+            mask, positions = mask[index], positions[index]
+            live = [live[r] for r in keep]
+        tokens = torch.tensor([[chosen[r]] for r in keep], device=device)
+        mask = torch.cat([mask, mask.new_ones((len(keep), 1))], dim=1)
+        positions = positions[:, -1:] + 1
+
+
+def _choose(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> list[int]:
+    """Return one token a row. ``logits``: [rows, vocabulary], float32 on the CPU."""
+    import torch
+
+    if sampling.temperature <= 0:
+        greedy: list[int] = logits.argmax(-1).tolist()
+        return greedy
+    probabilities = torch.softmax(logits / sampling.temperature, -1)
+    if sampling.top_p < 1:
+        sorted_p, index = probabilities.sort(-1, descending=True)
+        outside = sorted_p.cumsum(-1) - sorted_p > sampling.top_p
+        probabilities = torch.zeros_like(probabilities).scatter(-1, index, sorted_p.masked_fill(outside, 0.0))
+    drawn: list[int] = torch.multinomial(probabilities, 1, generator=generator).squeeze(-1).tolist()
+    return drawn
