@@ -90,7 +90,8 @@ class Recipe:
     """How to train. Weights of 0 switch a term off (that is how ablations are made)."""
 
     learning_rate: float = 5e-4
-    epochs: float = 8.0
+    taught_epochs: float = 6.0  # visits of each phrasing of a taught target
+    ordinary_epochs: float = 2.0  # visits of each ordinary conversation
     batch_tokens: int = 2048  # tokens of new and replayed material in one optimizer step
     maximum_length: int = 512  # tokens of one sequence
     warmup_share: float = 0.06
@@ -106,6 +107,7 @@ class Recipe:
     evaluations: int = 8  # held-out evaluations, evenly over the run
     general_prompts: int = 96
     general_tokens: int = 96
+    general_per_step: int = 6  # anchor sequences in one optimizer step
     gradient_checkpointing: bool = False
     checkpoint_seconds: float = 60.0
 
