@@ -25,8 +25,8 @@ _TENSORS = "tensors.safetensors"
 class Checkpoint:
     """What a run needs to go on after ``step`` optimizer steps.
 
-    ``tensors`` are grouped by name before the first slash: ``adapter/``, ``mean/`` and ``square/``
-    (Adam's moments), ``best/`` (the adapter with the best held-out loss so far).
+    ``tensors`` are grouped by name before the first slash: ``adapter/``, ``step/``,
+    ``exp_avg/`` and ``exp_avg_sq/`` (the optimizer's), ``best/`` (the adapter with the best held-out loss so far).
     """
 
     step: int

@@ -186,10 +186,10 @@ class EwcPenalty:
         import torch
 
         total = 0.0
-        for name, x in self._factors.inputs.items():
-            g = self._factors.outputs[name].to(state[f"{name}.lora_B"].device)
-            x = x.to(g.device)
+        for name in self._factors.inputs:
             a, b = state[f"{name}.lora_A"], state[f"{name}.lora_B"]
+            x = self._factors.inputs[name].to(a.device)
+            g = self._factors.outputs[name].to(a.device)
             rank = a.shape[0]
             both_a = torch.cat([a, self._anchor[f"{name}.lora_A"]])
             both_b = torch.cat([b, -self._anchor[f"{name}.lora_B"]], dim=1) * self._scaling

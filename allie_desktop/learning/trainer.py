@@ -1,0 +1,390 @@
+"""The training loop: LoRA on new and replayed material, anchored by KL and EWC.
+
+    loss = Σ w·nll / Σ w  over new + replay tokens  +  β · mean KL(base ‖ adapted) over general tokens
+         + ½ λ ‖ΔW − ΔW*‖²_F
+
+The loop knows token sequences, weights and numbers; it knows no files, no processes and no conversations.
+What it reports goes through :class:`Watcher`; what it should do between two passes is asked there too.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from allie_desktop.domain.errors import OutOfMemoryError, TrainingUnstableError
+from allie_desktop.learning.batches import Pass, StepPlan, passes
+from allie_desktop.learning.checkpoint import Checkpoint
+from allie_desktop.learning.losses import hidden_states, predicting, token_kl, token_losses
+from allie_desktop.learning.schedule import learning_rate
+
+if TYPE_CHECKING:
+    import torch
+
+    from allie_desktop.domain.planning import Recipe
+    from allie_desktop.learning.adapter import Adapter
+    from allie_desktop.learning.chat_format import Encoded
+    from allie_desktop.learning.ewc import EwcPenalty
+
+#: A step whose gradient norm is this many times the running median is skipped as a spike.
+_SPIKE = 20.0
+_SKIPS_ALLOWED = 5
+_SMALLEST_PASS = 64
+_BETAS = (0.9, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What one optimizer step measured; losses in nats a token."""
+
+    step: int
+    loss: float
+    replay_loss: float | None
+    kl: float | None
+    ewc: float | None
+    gradient_norm: float
+    learning_rate: float
+    tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """An evaluation: ``objective`` decides which adapter is best; ``kl`` is checked against the budget."""
+
+    objective: float
+    kl: float
+
+
+class Watcher(Protocol):
+    """Who is told of progress and asked for permission. Called from the training thread."""
+
+    def between_passes(self) -> None:
+        """Wait here while paused; raise to break the step off (its work is lost, its state is not)."""
+
+    def after_step(self, report: StepReport) -> None:
+        """Take note of a finished step."""
+
+    def evaluate(self, step: int) -> HeldOut:
+        """Measure the current adapter on held-out material."""
+
+    def out_of_time(self) -> bool:
+        """Whether training should end with what it has."""
+
+    def pass_halved(self, tokens_per_pass: int) -> None:
+        """Take note that memory ran out."""
+
+
+@dataclass(slots=True)
+class Material:
+    """Token sequences: new, replayed and general ones with the base model's last hidden states at the
+    general ones' predicting positions ([n, d] each)."""
+
+    new: Sequence[Encoded]
+    replay: Sequence[Encoded]
+    general: Sequence[Encoded]
+    general_hidden: Sequence[torch.Tensor]
+
+
+@dataclass(slots=True)
+class TrainerState:
+    """Numbers that a resumed run needs beside tensors."""
+
+    step: int = 0
+    best_objective: float = math.inf
+    best_step: int = 0
+    worse: int = 0
+    skipped: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    norms: list[float] = field(default_factory=list)
+
+
+class Trainer:
+    """One run over a fixed list of steps. ``adapter`` holds the result: after :meth:`run`, the best state
+    that the held-out evaluations saw."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        material: Material,
+        steps: Sequence[StepPlan],
+        recipe: Recipe,
+        watcher: Watcher,
+        *,
+        pad_token: int,
+        tokens_per_pass: int,
+        penalty: EwcPenalty | None = None,
+        kl_budget: float = math.inf,
+    ) -> None:
+        import torch
+
+        self._adapter, self._material, self._steps = adapter, material, steps
+        self._recipe, self._watcher, self._penalty = recipe, watcher, penalty
+        self._pad, self.tokens_per_pass, self._kl_budget = pad_token, tokens_per_pass, kl_budget
+        self._device = next(adapter.model.parameters()).device
+        self._head = adapter.model.get_output_embeddings()
+        self._optimizer = torch.optim.AdamW(
+            list(adapter.masters.values()),
+            lr=recipe.learning_rate,
+            betas=_BETAS,
+            weight_decay=recipe.weight_decay,
+            foreach=True,
+        )
+        self._best: dict[str, torch.Tensor] = {}
+        self.state = TrainerState()
+        every = max(1, round(len(steps) / max(1, recipe.evaluations)))
+        self._evaluate_at = {s for s in range(every, len(steps), every) if len(steps) - s >= every // 2}
+        self._evaluate_at.add(len(steps))
+
+    # -- checkpoints ---------------------------------------------------------------------------------
+
+    def snapshot(self) -> Checkpoint:
+        """Return everything that :meth:`restore` needs to go on exactly from the last finished step."""
+        tensors = {f"adapter/{n}": t for n, t in self._adapter.state().items()}
+        for name, master in self._adapter.masters.items():
+            for key, value in self._optimizer.state[master].items():  # empty before the first step
+                tensors[f"{key}/{name}"] = value.clone()
+        tensors |= {f"best/{n}": t for n, t in self._best.items()}
+        s = self.state
+        numbers: dict[str, Any] = {
+            "best_objective": s.best_objective if math.isfinite(s.best_objective) else None,
+            "best_step": s.best_step,
+            "worse": s.worse,
+            "skipped": s.skipped,
+            "tokens": s.tokens,
+            "seconds": s.seconds,
+            "norms": s.norms,
+            "tokens_per_pass": self.tokens_per_pass,
+        }
+        return Checkpoint(s.step, tensors, numbers)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to a snapshot of the same run."""
+        device = self._device
+        self._adapter.set_state({n: t.to(device) for n, t in checkpoint.group("adapter").items()})
+        for key in ("step", "exp_avg", "exp_avg_sq"):
+            for name, value in checkpoint.group(key).items():
+                place = value if key == "step" else value.to(device)
+                self._optimizer.state[self._adapter.masters[name]][key] = place
+        self._best = {n: t.to(device) for n, t in checkpoint.group("best").items()}
+        n = checkpoint.numbers
+        best = n["best_objective"]
+        self.state = TrainerState(
+            step=checkpoint.step,
+            best_objective=math.inf if best is None else float(best),
+            best_step=n["best_step"],
+            worse=n["worse"],
+            skipped=n["skipped"],
+            tokens=n["tokens"],
+            seconds=n["seconds"],
+            norms=list(n["norms"]),
+        )
+        self.tokens_per_pass = n["tokens_per_pass"]
+
+    # -- the loop ------------------------------------------------------------------------------------
+
+    def run(self) -> str:
+        """Train to the end; return why it stopped early, or an empty text.
+
+        Raises what the watcher raises, :class:`OutOfMemoryError` when even the smallest pass does not
+        fit, and :class:`TrainingUnstableError` after repeated losses or gradients that are no numbers.
+        """
+        why = ""
+        while self.state.step < len(self._steps):
+            self._take_step(self._steps[self.state.step])
+            if self.state.step in self._evaluate_at:
+                why = self._judge_progress()
+                if why:
+                    break
+            if self._watcher.out_of_time():
+                why = "the time budget was used up"
+                self._judge_progress()
+                break
+        if self._best:
+            self._adapter.set_state(self._best)
+        return why
+
+    def _judge_progress(self) -> str:
+        held = self._watcher.evaluate(self.state.step)
+        if not math.isfinite(held.objective):
+            raise _unstable()
+        within = held.kl <= self._kl_budget
+        if held.objective < self.state.best_objective and (within or not self._best):
+            self.state.best_objective, self.state.best_step = held.objective, self.state.step
+            self.state.worse = 0
+            self._best = self._adapter.state()
+        else:
+            self.state.worse += 1
+        if self.state.worse >= self._recipe.patience:
+            return "held-out answers stopped getting better"
+        if held.kl > 2 * self._kl_budget:
+            return "it moved too far away from what the model knew"
+        return ""
+
+    def _take_step(self, plan: StepPlan) -> None:
+        started = time.monotonic()
+        while True:
+            try:
+                gradients, report = self._gradients(plan)
+                break
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+            # outside the except block: the traceback must not keep the tensors alive
+            self._halve()
+        rate = learning_rate(
+            self.state.step,
+            len(self._steps),
+            peak=self._recipe.learning_rate,
+            warmup_share=self._recipe.warmup_share,
+            final_share=self._recipe.final_rate_share,
+        )
+        norm = self._clip(gradients)
+        if self._sane(report["loss"], norm):
+            self._update(gradients, rate)
+        self.state.step += 1
+        seconds = time.monotonic() - started
+        self.state.tokens += int(report["tokens"])
+        self.state.seconds += seconds
+        self._watcher.after_step(
+            StepReport(
+                step=self.state.step,
+                loss=report["loss"],
+                replay_loss=report.get("replay"),
+                kl=report.get("kl"),
+                ewc=report.get("ewc"),
+                gradient_norm=norm,
+                learning_rate=rate,
+                tokens=int(report["tokens"]),
+                seconds=seconds,
+            )
+        )
+
+    def _gradients(self, plan: StepPlan) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+        import torch
+
+        gradients = {n: torch.zeros_like(t) for n, t in self._adapter.masters.items()}
+        material = self._material
+        sequences = [material.new[i] for i in plan.new] + [material.replay[i] for i in plan.replay]
+        total = sum(sum(s.weights) for s in sequences) or 1.0
+        sums = {"new": [0.0, 0.0], "replay": [0.0, 0.0]}
+        tokens = 0
+        for batch in passes(sequences, self.tokens_per_pass, self._pad):
+            self._watcher.between_passes()
+            old = torch.tensor([r >= len(plan.new) for r in batch.rows])
+            losses, weights, row = self._weighted_losses(batch)
+            (losses * weights).sum().div(total).backward()  # type: ignore[no-untyped-call]
+            self._adapter.take_gradients(gradients)
+            is_old = old[row]
+            product = (losses.detach() * weights).cpu()
+            for name, chosen in (("new", ~is_old), ("replay", is_old)):
+                sums[name][0] += float(product[chosen].sum())
+                sums[name][1] += float(weights.cpu()[chosen].sum())
+            tokens += int(batch.mask.sum())
+        report = {"loss": sums["new"][0] / sums["new"][1] if sums["new"][1] else 0.0}
+        if sums["replay"][1]:
+            report["replay"] = sums["replay"][0] / sums["replay"][1]
+        if plan.general and self._recipe.kl_weight > 0:
+            report["kl"], anchored = self._anchor(plan, gradients)
+            tokens += anchored
+        if self._penalty is not None:
+            report["ewc"] = self._penalty.add_to(self._adapter.masters, gradients)
+        report["tokens"] = tokens
+        return gradients, report
+
+    def _weighted_losses(self, batch: Pass) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return losses [n], weights [n] and (on the CPU) the row of each, over predicted tokens."""
+        where = predicting(batch.weights)
+        row, column = where.nonzero(as_tuple=True)
+        targets = batch.tokens[row, column + 1].to(self._device)
+        weights = batch.weights[row, column + 1].to(self._device)
+        hidden = hidden_states(
+            self._adapter.model, batch.tokens.to(self._device), batch.mask.to(self._device)
+        )
+        return token_losses(self._head, hidden[where.to(self._device)], targets), weights, row
+
+    def _anchor(self, plan: StepPlan, gradients: dict[str, torch.Tensor]) -> tuple[float, int]:
+        """Add the KL anchor's gradient; return the mean KL and the tokens it took."""
+        import torch
+
+        chosen = [self._material.general[i] for i in plan.general]
+        hidden_of = [self._material.general_hidden[i] for i in plan.general]
+        positions = sum(h.shape[0] for h in hidden_of) or 1
+        value, tokens = 0.0, 0
+        for batch in passes(chosen, self.tokens_per_pass, self._pad):
+            self._watcher.between_passes()
+            where = predicting(batch.weights).to(self._device)
+            hidden = hidden_states(
+                self._adapter.model, batch.tokens.to(self._device), batch.mask.to(self._device)
+            )
+            base = torch.cat([hidden_of[r] for r in batch.rows]).to(self._device)
+            divergence = token_kl(self._head, hidden[where], base).sum() / positions
+            (divergence * self._recipe.kl_weight).backward()
+            self._adapter.take_gradients(gradients)
+            value += float(divergence.detach())
+            tokens += int(batch.mask.sum())
+        return value, tokens
+
+    def _clip(self, gradients: dict[str, torch.Tensor]) -> float:
+        import torch
+
+        norm = float(torch.stack([g.norm() for g in gradients.values()]).norm())
+        if math.isfinite(norm) and norm > self._recipe.gradient_clip:
+            for g in gradients.values():
+                g.mul_(self._recipe.gradient_clip / norm)
+        return norm
+
+    def _sane(self, loss: float, norm: float) -> bool:
+        """Whether a step may be applied; a few bad ones are left out, more are an error."""
+        finite = math.isfinite(loss) and math.isfinite(norm)
+        middle = sorted(self.state.norms)[len(self.state.norms) // 2] if self.state.norms else norm
+        spike = finite and len(self.state.norms) >= 8 and norm > _SPIKE * max(middle, 1e-6)
+        if finite and not spike:
+            self.state.norms = [*self.state.norms[-31:], norm]
+            return True
+        self.state.skipped += 1
+        if self.state.skipped > _SKIPS_ALLOWED:
+            raise _unstable()
+        return False
+
+    def _update(self, gradients: dict[str, torch.Tensor], rate: float) -> None:
+        """Apply AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) to the float32 master weights."""
+        for name, master in self._adapter.masters.items():
+            master.grad = gradients[name]
+        self._optimizer.param_groups[0]["lr"] = rate
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self._adapter.push()
+
+    def _halve(self) -> None:
+        import torch
+
+        if self.tokens_per_pass <= _SMALLEST_PASS:
+            raise OutOfMemoryError(
+                "There is not enough memory to train even one short sequence at a time.",
+                "Close other programs, or choose a smaller base model.",
+            )
+        self.tokens_per_pass //= 2
+        self._adapter.model.zero_grad(set_to_none=True)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self._watcher.pass_halved(self.tokens_per_pass)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch says so: CUDA and MPS have a class of their own, the CPU allocator only words."""
+    import torch
+
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate" in text
+
+
+def _unstable() -> TrainingUnstableError:
+    return TrainingUnstableError(
+        "Training became unstable: its numbers grew out of all bounds.",
+        "Allie tries again with smaller steps by itself.",
+    )
