@@ -169,13 +169,13 @@ class Preferences:
         explanation="Off: Allie learns only while the computer is plugged in.",
     )
     min_battery_percent: float = option(
-        40.0,
+        30.0,
         group=Group.POWER,
         label="Battery level needed",
-        explanation="While the battery drains and has less than this, learning waits.",
+        explanation="With less charge than this learning waits, plugged in or not. 0: never for that.",
         unit="%",
-        minimum=5,
-        maximum=100,
+        minimum=0,
+        maximum=95,
     )
     hold_on_power_saver: bool = option(
         True,

@@ -5,6 +5,10 @@ from dataclasses import fields, replace
 from datetime import datetime, time, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as with_settings
+from hypothesis import strategies as st
+
 from allie_desktop.domain.errors import SettingError
 from allie_desktop.domain.settings import (
     PRESETS,
@@ -22,9 +26,6 @@ from allie_desktop.domain.settings import (
     saved_value,
     to_saved,
 )
-from hypothesis import given
-from hypothesis import settings as with_settings
-from hypothesis import strategies as st
 
 DEFAULTS = Preferences()
 SPECS = {spec.name: spec for spec in option_specs()}
@@ -287,8 +288,7 @@ def test_thresholds_may_not_cross():
     with pytest.raises(SettingError) as refusal:
         changed(DEFAULTS, "cpu_cool_celsius", 90)
     assert refusal.value.message == (
-        "“Processor cool again below” must be less than “Processor too hot at”; "
-        "these would be 90 and 85 °C."
+        "“Processor cool again below” must be less than “Processor too hot at”; these would be 90 and 85 °C."
     )
     assert changed(DEFAULTS, "cpu_cool_celsius", 80).cpu_cool_celsius == 80
 
