@@ -1,0 +1,341 @@
+"""The person's conversations (port :class:`~allie_desktop.domain.ports.ConversationRepository`)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal
+
+from allie_desktop.domain.conversation import Conversation, Rating, Role, Turn, normalised
+from allie_desktop.domain.errors import BadInputError, UnknownConversationError
+from allie_desktop.domain.ports import (
+    AddResult,
+    Assessed,
+    Candidate,
+    ConversationRow,
+    MaterialCounts,
+)
+from allie_desktop.store import erasure, listing, records
+from allie_desktop.store.columns import microseconds, optional_text, text
+from allie_desktop.store.database import Database
+
+_Outcome = Literal["added", "duplicate", "updated"]
+
+
+class SqliteConversations:
+    """Conversations in a :class:`Database`; to be used from the thread that opened it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, batch: Sequence[Assessed]) -> AddResult:
+        """Add a batch in one transaction, as the port says; a few hundred at a time is fastest."""
+        with self._database.transaction() as connection:
+            first_new: int = connection.execute(
+                "SELECT coalesce(max(key), 0) + 1 FROM conversations"
+            ).fetchone()[0]
+            outcomes = [self._add_one(connection, assessed, first_new) for assessed in batch]
+            records.index_new(connection, first_new)
+        return AddResult(
+            added=outcomes.count("added"),
+            duplicates=outcomes.count("duplicate"),
+            updated=outcomes.count("updated"),
+        )
+
+    def get(self, conversation_id: str) -> Assessed:
+        """Return one, by its id or by a prefix that no other id has."""
+        with self._database.reading() as connection:
+            key = _find(connection, conversation_id)
+            return records.load(connection, [key])[key]
+
+    def get_many(self, ids: Sequence[str]) -> Mapping[str, Assessed]:
+        """Return those that exist, in the order of ``ids``."""
+        with self._database.reading() as connection:
+            keys = list(records.keys_of(connection, ids).values())
+            loaded = records.load(connection, keys).values()
+        return {assessed.conversation.id: assessed for assessed in loaded}
+
+    def rows(
+        self, *, limit: int = 50, offset: int = 0, search: str = "", source: str = ""
+    ) -> tuple[ConversationRow, ...]:
+        """Return list lines, newest first; every word of ``search`` must occur, the last one may be a
+        beginning. A conversation without title shows its first question."""
+        with self._database.reading() as connection:
+            return listing.rows(connection, limit=limit, offset=offset, search=search, source=source)
+
+    def counts(self) -> MaterialCounts:
+        """Return the trigger terms from the tally: one row, however many conversations there are."""
+        with self._database.reading() as connection:
+            conversations, eligible_new, billionths, taught_new, learned, excluded = connection.execute(
+                "SELECT conversations, eligible_new, eligible_new_score_billionths, taught_new, learned, "
+                "excluded FROM tally"
+            ).fetchone()
+        return MaterialCounts(
+            conversations=conversations,
+            eligible_new=eligible_new,
+            eligible_new_quality=billionths / (eligible_new * 10**9) if eligible_new else 0.0,
+            taught_new=taught_new,
+            learned=learned,
+            excluded=excluded,
+        )
+
+    def candidates(self, *, learned: bool, limit: int | None = None) -> Iterator[Candidate]:
+        """Yield candidates a page at a time, in constant memory and without holding a lock in between.
+
+        What changes while the iteration runs may or may not be seen; nothing comes twice unless its score
+        falls meanwhile.
+        """
+        return listing.candidates(self._database, learned=learned, limit=limit)
+
+    def mark_learned(
+        self, ids: Sequence[str], *, version: str, at: datetime, as_of: datetime | None = None
+    ) -> None:
+        """Remember who learnt what, as the port says; ids that were forgotten meanwhile are left out."""
+        at_us = microseconds(at)
+        as_of_us = microseconds(as_of or at)
+        with self._database.transaction() as connection:
+            # Marked again, after a rollback was undone, a version still knows what it knew then.
+            connection.executemany(
+                """
+                INSERT INTO learned (version, conversation, at_us, as_of_us) VALUES (?, ?, ?, ?)
+                ON CONFLICT (version, conversation) DO UPDATE SET
+                at_us = excluded.at_us, as_of_us = min(as_of_us, excluded.as_of_us), revoked = 0
+                """,
+                [(version, key, at_us, as_of_us) for key in records.keys_of(connection, ids).values()],
+            )
+
+    def unmark_learned(self, *, version: str) -> None:
+        """Make what ``version`` learnt new again, unless another version in use learnt it too."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE learned SET revoked = 1 WHERE version = ? AND revoked = 0", (version,))
+
+    def learned_by(self, version: str) -> tuple[str, ...]:
+        """Return the ids that ``version`` learnt, in the order in which they came in."""
+        with self._database.reading() as connection:
+            return tuple(
+                row[0]
+                for row in connection.execute(
+                    """
+                    SELECT id FROM learned JOIN conversations ON key = conversation
+                    WHERE version = ? ORDER BY conversation
+                    """,
+                    (version,),
+                )
+            )
+
+    def rate(self, conversation_id: str, turn_index: int, rating: Rating | None) -> None:
+        """Set or clear a rating on an assistant's turn; raise :class:`BadInputError` for another turn."""
+        if rating not in (1, -1, None):
+            raise BadInputError(f"{rating!r} is not a rating.", "Rate with 1 (good) or -1 (bad).")
+        with self._database.transaction() as connection:
+            key = _exactly(connection, conversation_id)
+            row = connection.execute(
+                "SELECT role FROM turns WHERE conversation = ? AND position = ?", (key, turn_index)
+            ).fetchone()
+            if row is None or row[0] != Role.ASSISTANT.value:
+                raise BadInputError(
+                    f"Turn {turn_index} of conversation {conversation_id} is not a reply.",
+                    "Only an assistant's turn can be rated; turns count from 0.",
+                )
+            connection.execute(
+                """
+                INSERT INTO feedback (conversation, position, rating) VALUES (?, ?, ?)
+                ON CONFLICT (conversation, position) DO UPDATE SET rating = excluded.rating
+                """,
+                (key, turn_index, rating),
+            )
+            connection.execute(
+                """
+                DELETE FROM feedback
+                WHERE conversation = ? AND position = ? AND rating IS NULL AND correction IS NULL
+                """,
+                (key, turn_index),
+            )
+
+    def replace(self, assessed: Assessed) -> None:
+        """Replace all of a known conversation but its id and what became of it."""
+        with self._database.transaction() as connection:
+            key = _exactly(connection, assessed.conversation.id)
+            old = records.load(connection, [key])[key]
+            self._rewrite(connection, key, old, assessed)
+
+    def set_excluded(self, conversation_id: str, excluded: bool) -> None:
+        """Keep a conversation out of learning and of the replay buffer, or let it in again."""
+        with self._database.transaction() as connection:
+            key = _exactly(connection, conversation_id)
+            connection.execute("UPDATE conversations SET excluded = ? WHERE key = ?", (int(excluded), key))
+
+    def forget(self, conversation_id: str) -> tuple[str, ...]:
+        """Delete one and its traces (see :mod:`~allie_desktop.store.erasure`), in the backups too."""
+        with self._database.transaction() as connection:
+            key = _exactly(connection, conversation_id)
+            versions = erasure.delete(connection, {text(conversation_id): key})
+        erasure.finish(self._database)
+        return versions
+
+    def forget_many(self, ids: Sequence[str]) -> tuple[str, ...]:
+        """Forget several at the cost of one; unknown ids are left out."""
+        with self._database.transaction() as connection:
+            versions = erasure.delete(connection, records.keys_of(connection, ids))
+        erasure.finish(self._database)
+        return versions
+
+    def export(self, *, source: str = "") -> Iterator[Conversation]:
+        """Yield all conversations, oldest first, without holding a lock in between."""
+        return listing.export(self._database, source=source)
+
+    def _add_one(self, connection: sqlite3.Connection, assessed: Assessed, first_new: int) -> _Outcome:
+        conversation = assessed.conversation
+        conversation_id = text(conversation.id)
+        same = connection.execute(
+            "SELECT key FROM conversations WHERE content_hash = ? ORDER BY id = ? DESC, key LIMIT 1",
+            (assessed.content_hash, conversation_id),
+        ).fetchone()
+        if same is not None:
+            return self._take_feedback(connection, same[0], assessed, first_new)
+        namesake = connection.execute(
+            "SELECT key FROM conversations WHERE id = ?", (conversation_id,)
+        ).fetchone()
+        if namesake is None:
+            records.insert(connection, assessed, conversation_id)
+            return "added"
+        key: int = namesake[0]
+        old = records.load(connection, [key])[key]
+        if _continues(conversation.turns, old.conversation.turns):
+            self._rewrite(connection, key, old, _grown(old, assessed), first_new)
+            return "updated"
+        if _continues(old.conversation.turns, conversation.turns):
+            return "duplicate"
+        records.insert(connection, assessed, _free_id(connection, conversation_id, assessed.content_hash))
+        return "added"
+
+    def _take_feedback(
+        self, connection: sqlite3.Connection, key: int, assessed: Assessed, first_new: int
+    ) -> _Outcome:
+        """Keep the feedback that a known conversation came with, where it says something new."""
+        if all(turn.rating is None and turn.correction is None for turn in assessed.conversation.turns):
+            return "duplicate"
+        old = records.load(connection, [key])[key]
+        turns = _with_feedback(old.conversation.turns, assessed.conversation.turns)
+        if turns == old.conversation.turns:
+            return "duplicate"
+        new = replace(assessed, conversation=replace(old.conversation, turns=turns))
+        self._rewrite(connection, key, old, new, first_new)
+        return "updated"
+
+    def _rewrite(
+        self,
+        connection: sqlite3.Connection,
+        key: int,
+        old: Assessed,
+        new: Assessed,
+        first_unindexed: int | None = None,
+    ) -> None:
+        is_indexed = first_unindexed is None or key < first_unindexed
+        reindex = is_indexed and _texts(old) != _texts(new)
+        if reindex:
+            records.unindex(connection, key)
+        records.update(connection, key, new)
+        if reindex:
+            records.index(connection, key)
+        if _lesson(old) != _lesson(new):
+            connection.execute(
+                "UPDATE conversations SET changed_us = ? WHERE key = ?",
+                (microseconds(self._database.now()), key),
+            )
+
+
+def _exactly(connection: sqlite3.Connection, conversation_id: str) -> int:
+    row = connection.execute(
+        "SELECT key FROM conversations WHERE id = ?", (text(conversation_id),)
+    ).fetchone()
+    if row is None:
+        raise UnknownConversationError(
+            f"There is no conversation {conversation_id!r}.", "`allie conversations list` shows them all."
+        )
+    key: int = row[0]
+    return key
+
+
+def _find(connection: sqlite3.Connection, prefix: str) -> int:
+    """Return the key of an id, or of the only id with this beginning."""
+    wanted = text(prefix)
+    rows = connection.execute(
+        "SELECT id, key FROM conversations WHERE id >= ? AND id < ? ORDER BY id LIMIT 2",
+        (wanted, wanted + "\U0010ffff"),
+    ).fetchall()
+    if rows and wanted and (len(rows) == 1 or rows[0][0] == wanted):
+        key: int = rows[0][1]
+        return key
+    if rows and wanted:
+        raise UnknownConversationError(
+            f"Several conversations have an id that begins with {prefix!r}.", "Give more of the id."
+        )
+    return _exactly(connection, prefix)
+
+
+def _free_id(connection: sqlite3.Connection, conversation_id: str, content_hash: str) -> str:
+    """Return an id for a conversation whose own id is taken: the same for the same content."""
+    candidate, number = f"{conversation_id}-{content_hash[:8]}", 2
+    while connection.execute("SELECT 1 FROM conversations WHERE id = ?", (candidate,)).fetchone():
+        candidate, number = f"{conversation_id}-{content_hash[:8]}-{number}", number + 1
+    return candidate
+
+
+def _continues(longer: Sequence[Turn], shorter: Sequence[Turn]) -> bool:
+    """Whether ``longer`` begins with what ``shorter`` says."""
+    return len(longer) > len(shorter) and all(
+        ours.role is theirs.role and normalised(text(ours.content)) == normalised(theirs.content)
+        for ours, theirs in zip(longer, shorter, strict=False)
+    )
+
+
+def _with_feedback(turns: Sequence[Turn], newer: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Return ``turns`` with what ``newer`` thinks of them; silence changes nothing."""
+    return tuple(
+        replace(
+            turn,
+            rating=turn.rating if new.rating is None else new.rating,
+            correction=turn.correction if new.correction is None else optional_text(new.correction),
+        )
+        for turn, new in zip(turns, newer, strict=True)
+    )
+
+
+def _grown(old: Assessed, new: Assessed) -> Assessed:
+    """Return ``new`` with the feedback, title, extras and origin in time of the ``old`` that it continues."""
+    known = len(old.conversation.turns)
+    turns = new.conversation.turns
+    kept = tuple(
+        replace(
+            turn,
+            rating=before.rating if turn.rating is None else turn.rating,
+            correction=before.correction if turn.correction is None else turn.correction,
+            extra={**before.extra, **turn.extra},
+        )
+        for before, turn in zip(old.conversation.turns, turns[:known], strict=True)
+    )
+    conversation = replace(
+        new.conversation,
+        created_at=old.conversation.created_at,
+        source=old.conversation.source,
+        title=old.conversation.title if new.conversation.title is None else new.conversation.title,
+        turns=kept + turns[known:],
+        extra={**old.conversation.extra, **new.conversation.extra},
+    )
+    return replace(new, conversation=conversation)
+
+
+def _texts(assessed: Assessed) -> tuple[object, ...]:
+    """What the search index holds of a conversation."""
+    conversation = assessed.conversation
+    return (conversation.title, [(turn.content, turn.correction) for turn in conversation.turns])
+
+
+def _lesson(assessed: Assessed) -> tuple[object, ...]:
+    """What a model learns from a conversation; when it changes, there is something new to learn."""
+    return tuple(
+        (target.turn_index, target.text, target.origin, target.rejected) for target in assessed.targets
+    )
