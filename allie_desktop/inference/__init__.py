@@ -1,0 +1,1 @@
+"""Answering: engines that turn a conversation into a reply, with or without an adapter."""

@@ -1,0 +1,261 @@
+"""Answers from a torch model, many prompts at once.
+
+The reference engine: it sees a conversation exactly as training and validation do (the model's own chat
+template, nothing added), keeps adapters apart from the weights, so that base and every version answer
+from one copy in memory, and decodes prompts of like length together.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from allie_desktop.domain.conversation import Role
+from allie_desktop.domain.errors import BadInputError, ModelError, VersionCorruptError
+from allie_desktop.domain.planning import Message
+from allie_desktop.models.generation import Sampling, generate
+
+if TYPE_CHECKING:
+    from allie_desktop.models.loading import LoadedBase
+
+#: Most prompts decoded together, and most tokens (prompts and answers) that their caches may hold.
+_ROWS = 32
+_CACHE_TOKENS = 24_576
+
+_WEIGHTS = "adapter_model.safetensors"
+_CONFIG = "adapter_config.json"
+_MARK = "\u2063allie-mark\u2063"
+
+
+class PromptTooLongError(BadInputError):
+    """A prompt does not fit into the model's context. ``index`` counts the prompts from 0."""
+
+    def __init__(self, index: int, tokens: int, context: int) -> None:
+        super().__init__(
+            f"The prompt is too long: {tokens:,} tokens, and this model reads at most {context:,}.",
+            "Shorten it, or ask in several steps.",
+        )
+        self.index = index
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    index: int
+    tokens: list[int]
+    limit: int  # most new tokens
+
+
+class TorchEngine:
+    """Generates with one base model and any number of adapters. Calls may come from any thread; they
+    run one after another."""
+
+    def __init__(self, base: LoadedBase) -> None:
+        self._base = base
+        self._model = base.model
+        self._peft: Any = None
+        self._adapters: dict[str, str] = {}  # name → the name that torch knows it by
+        self._lock = threading.Lock()
+        self._stops = _stop_tokens(base.tokenizer, base.model)
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """The names of the loaded adapters."""
+        return tuple(self._adapters)
+
+    @property
+    def context_tokens(self) -> int:
+        """Most tokens of a prompt with its answer."""
+        return int(getattr(self._base.model.config, "max_position_embeddings", 2048))
+
+    def load_adapter(self, name: str, path: Path) -> None:
+        """Load the PEFT adapter in the folder ``path`` under ``name``, replacing one of that name.
+
+        Raises :class:`VersionCorruptError` when a file is missing or broken, when it does not fit this
+        base model, or when a weight is not a number.
+        """
+        with self._lock:
+            if name in self._adapters:
+                self._unload(name)
+            self._load(name, path)
+
+    def unload_adapter(self, name: str) -> None:
+        """Free an adapter; nothing happens when there is none of that name."""
+        with self._lock:
+            if name in self._adapters:
+                self._unload(name)
+
+    def generate(
+        self,
+        conversations: Sequence[Sequence[Message]],
+        *,
+        adapter: str | None = None,
+        max_tokens: int = 256,
+        greedy: bool = True,
+        temperature: float = 0.7,
+        top_p: float = 0.9,
+        seed: int = 0,
+    ) -> list[str]:
+        """Return the reply to each conversation, in order.
+
+        ``adapter`` is a loaded one, or None for the base model. ``seed`` makes sampling repeatable for
+        the same list. Raises :class:`PromptTooLongError` before anything is generated.
+        """
+        if adapter is not None and adapter not in self._adapters:
+            raise KeyError(adapter)
+        prompts = [self._encode(i, c, max_tokens) for i, c in enumerate(conversations)]
+        tokenizer = self._base.tokenizer
+        answers = [""] * len(prompts)
+        with self._lock, self._using(adapter):
+            for batch in _batches(prompts):
+                made = generate(
+                    self._model if self._peft is None else self._peft,
+                    [p.tokens for p in batch],
+                    Sampling(
+                        max_tokens=batch[0].limit,
+                        temperature=0.0 if greedy else temperature,
+                        top_p=top_p,
+                        seed=seed,
+                    ),
+                    stop_tokens=self._stops,
+                    pad_token=tokenizer.pad_token_id or 0,
+                    batch_size=len(batch),
+                )
+                for prompt, tokens in zip(batch, made, strict=True):
+                    answers[prompt.index] = tokenizer.decode(tokens, skip_special_tokens=True).strip()
+        return answers
+
+    def _encode(self, index: int, messages: Sequence[Message], max_tokens: int) -> _Prompt:
+        plain = [{"role": m.role.value, "content": m.content} for m in messages]
+        tokenizer = self._base.tokenizer
+        try:
+            text = tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # jinja templates raise whatever they like
+            raise BadInputError(
+                f"The model's chat template cannot take this conversation: {error}",
+                "Questions and answers have to alternate, beginning with a question.",
+            ) from error
+        tokens: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        room = self.context_tokens - len(tokens)
+        if room < 1:
+            raise PromptTooLongError(index, len(tokens), self.context_tokens)
+        return _Prompt(index, tokens, min(max_tokens, room))
+
+    def _using(self, adapter: str | None) -> Any:
+        """Return a context in which the model has this adapter, or none."""
+        from contextlib import nullcontext
+
+        if self._peft is None:
+            return nullcontext()
+        if adapter is None:
+            return self._peft.disable_adapter()
+        self._peft.set_adapter(self._adapters[adapter], inference_mode=True)
+        return nullcontext()
+
+    def _load(self, name: str, path: Path) -> None:
+        from peft import PeftModel
+
+        inner = "a" + name.encode().hex()  # torch allows no dots in module names
+        _check_adapter(path)
+        try:
+            if self._peft is None:
+                self._peft = PeftModel.from_pretrained(
+                    self._model, path, adapter_name=inner, is_trainable=False, autocast_adapter_dtype=False
+                )
+            else:
+                self._peft.load_adapter(
+                    path, adapter_name=inner, is_trainable=False, autocast_adapter_dtype=False
+                )
+        except Exception as error:  # torch, peft and safetensors each have their own
+            if self._peft is not None and inner in self._peft.peft_config:
+                self._peft.delete_adapter(inner)
+            line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise _broken(path, line) from error
+        self._peft.eval()
+        self._adapters[name] = inner
+        try:
+            self._check_fit(path, inner)
+        except VersionCorruptError:
+            self._unload(name)
+            raise
+
+    def _check_fit(self, path: Path, inner: str) -> None:
+        """Raise unless the file had a weight for each place of the adapter, and each is a number."""
+        from safetensors import safe_open
+
+        places = {n: p for n, p in self._peft.named_parameters() if f".{inner}." in n and "lora_" in n}
+        with safe_open(path / _WEIGHTS, framework="pt") as file:
+            stored = len(list(file.keys()))
+        if stored != len(places):
+            raise _broken(path, f"it has {stored} weights where this model has room for {len(places)}")
+        if not all(bool(torch.isfinite(p).all()) for p in places.values()):
+            raise _broken(path, "it holds weights that are not numbers")
+
+    def _unload(self, name: str) -> None:
+        inner = self._adapters.pop(name)
+        if self._adapters:
+            self._peft.delete_adapter(inner)
+        else:
+            self._model = self._peft.unload()
+            self._peft = None
+
+
+def _batches(prompts: Sequence[_Prompt]) -> Iterator[list[_Prompt]]:
+    """Yield the prompts, longest first, in groups of one limit that fit into memory: those of like length
+    together waste least, and if memory is short the first group shows it."""
+    batch: list[_Prompt] = []
+    for prompt in sorted(prompts, key=lambda p: (p.limit, -len(p.tokens))):
+        if batch:
+            widest = max(len(batch[0].tokens), len(prompt.tokens)) + prompt.limit
+            too_large = len(batch) == _ROWS or widest * (len(batch) + 1) > _CACHE_TOKENS
+            if too_large or batch[0].limit != prompt.limit:
+                yield batch
+                batch = []
+        batch.append(prompt)
+    if batch:
+        yield batch
+
+
+def _stop_tokens(tokenizer: Any, model: Any) -> tuple[int, ...]:
+    """Return what ends a reply: the end of sequence, and the mark that the template puts after one."""
+    turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": _MARK}]
+    tail = tokenizer.apply_chat_template(turns, tokenize=False).split(_MARK)[-1].strip()
+    stops = {tokenizer.eos_token_id}
+    after = tokenizer(tail, add_special_tokens=False)["input_ids"] if tail else []
+    if after and after[0] in tokenizer.all_special_ids:
+        stops.add(after[0])
+    configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    stops.update(configured if isinstance(configured, list) else [configured])
+    found = tuple(sorted(int(t) for t in stops if t is not None))
+    if not found:
+        raise ModelError("This model has no token that ends an answer.", "Choose another base model.")
+    return found
+
+
+def _check_adapter(path: Path) -> None:
+    """Raise unless the folder holds a LoRA adapter in safetensors and nothing that could run."""
+    if not (path / _WEIGHTS).is_file():
+        raise _broken(path, f"{_WEIGHTS} is missing")
+    try:
+        config = json.loads((path / _CONFIG).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise _broken(path, f"{_CONFIG} cannot be read") from error
+    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+        raise _broken(path, f"{_CONFIG} does not describe a LoRA adapter")
+
+
+def _broken(path: Path, why: str) -> VersionCorruptError:
+    return VersionCorruptError(
+        f"The adapter in {path} cannot be used: {why}.",
+        "Go back to another version with `allie rollback`, or use `--version base`.",
+    )
+
+
+def user_prompt(text: str) -> list[Message]:
+    """Return the conversation that asks ``text`` and nothing else."""
+    return [Message(role=Role.USER, content=text)]
