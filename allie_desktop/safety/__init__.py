@@ -1,1 +1,1 @@
-"""What must not be learnt or said: redaction of secrets and personal data, and probes of a candidate."""
+"""What keeps harm out of training: redaction of secrets, near-duplicates, hostile language."""
