@@ -62,6 +62,11 @@ class TorchEngine:
         self._adapters: dict[str, str] = {}  # name → the name that torch knows it by
         self._lock = threading.Lock()
         self._stops = _stop_tokens(base.tokenizer, base.model)
+        self._linears: dict[str, tuple[int, int]] = {
+            name: (module.out_features, module.in_features)
+            for name, module in base.model.named_modules()
+            if isinstance(module, torch.nn.Linear)
+        }
 
     @property
     def adapters(self) -> tuple[str, ...]:
@@ -160,8 +165,10 @@ class TorchEngine:
     def _load(self, name: str, path: Path) -> None:
         from peft import PeftModel
 
+        # Everything that can be wrong is found before peft touches the model: half an adapter cannot be
+        # taken out again.
+        _check_weights(path, self._places(_read_config(path), path))
         inner = "a" + name.encode().hex()  # torch allows no dots in module names
-        _check_adapter(path)
         try:
             if self._peft is None:
                 self._peft = PeftModel.from_pretrained(
@@ -171,30 +178,22 @@ class TorchEngine:
                 self._peft.load_adapter(
                     path, adapter_name=inner, is_trainable=False, autocast_adapter_dtype=False
                 )
-        except Exception as error:  # torch, peft and safetensors each have their own
-            if self._peft is not None and inner in self._peft.peft_config:
-                self._peft.delete_adapter(inner)
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            raise _broken(path, line) from error
+        except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+            raise _broken(path, _first_line(error)) from error
         self._peft.eval()
         self._adapters[name] = inner
-        try:
-            self._check_fit(path, inner)
-        except VersionCorruptError:
-            self._unload(name)
-            raise
 
-    def _check_fit(self, path: Path, inner: str) -> None:
-        """Raise unless the file had a weight for each place of the adapter, and each is a number."""
-        from safetensors import safe_open
-
-        places = {n: p for n, p in self._peft.named_parameters() if f".{inner}." in n and "lora_" in n}
-        with safe_open(path / _WEIGHTS, framework="pt") as file:
-            stored = len(list(file.keys()))
-        if stored != len(places):
-            raise _broken(path, f"it has {stored} weights where this model has room for {len(places)}")
-        if not all(bool(torch.isfinite(p).all()) for p in places.values()):
-            raise _broken(path, "it holds weights that are not numbers")
+    def _places(self, config: dict[str, Any], path: Path) -> dict[str, tuple[int, int]]:
+        """Return the name and shape of every weight that an adapter of this configuration has."""
+        rank, targets = config.get("r"), config.get("target_modules")
+        if not isinstance(rank, int) or not isinstance(targets, list):
+            raise _broken(path, f"{_CONFIG} does not say which layers it changes")
+        places = {}
+        for name, (rows, columns) in self._linears.items():
+            if name.rpartition(".")[2] in targets:
+                places[f"base_model.model.{name}.lora_A.weight"] = (rank, columns)
+                places[f"base_model.model.{name}.lora_B.weight"] = (rows, rank)
+        return places
 
     def _unload(self, name: str) -> None:
         inner = self._adapters.pop(name)
@@ -237,16 +236,35 @@ def _stop_tokens(tokenizer: Any, model: Any) -> tuple[int, ...]:
     return found
 
 
-def _check_adapter(path: Path) -> None:
-    """Raise unless the folder holds a LoRA adapter in safetensors and nothing that could run."""
-    if not (path / _WEIGHTS).is_file():
-        raise _broken(path, f"{_WEIGHTS} is missing")
+def _read_config(path: Path) -> dict[str, Any]:
+    """Return the adapter's configuration, or raise unless it is that of a LoRA adapter."""
     try:
         config = json.loads((path / _CONFIG).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise _broken(path, f"{_CONFIG} cannot be read") from error
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         raise _broken(path, f"{_CONFIG} does not describe a LoRA adapter")
+    return config
+
+
+def _check_weights(path: Path, places: dict[str, tuple[int, int]]) -> None:
+    """Raise unless the file has a weight for each of ``places`` and nothing else, all of them numbers."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path / _WEIGHTS, framework="pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            if shapes != places:
+                raise _broken(path, "it was made for another base model")
+            sick = [name for name in places if not bool(torch.isfinite(file.get_tensor(name)).all())]
+    except (OSError, SafetensorError) as error:
+        raise _broken(path, f"{_WEIGHTS} cannot be read") from error
+    if sick:
+        raise _broken(path, "it holds weights that are not numbers")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _broken(path: Path, why: str) -> VersionCorruptError:

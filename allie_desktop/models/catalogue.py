@@ -44,6 +44,14 @@ def find_starter_model() -> Path:
     )
 
 
+def base_name(name_or_path: str) -> str:
+    """Return the name of the base model that ``name_or_path`` means, whether or not it is there."""
+    if name_or_path in ("", STARTER):
+        return _STARTER_NAME
+    path = Path(name_or_path).expanduser()
+    return path.stem if path.suffix == ".gguf" else path.name
+
+
 def resolve_base(name_or_path: str, cache: Path) -> BaseModel:
     """Return the checked base model that ``name_or_path`` means.
 
@@ -51,11 +59,9 @@ def resolve_base(name_or_path: str, cache: Path) -> BaseModel:
     of a GGUF file or of a folder with safetensors. ``cache`` remembers hashes of unchanged files.
     Raises :class:`ModelError` or one of its children with a remedy.
     """
-    if name_or_path in ("", STARTER):
-        path, name = find_starter_model(), _STARTER_NAME
-    else:
-        path = Path(name_or_path).expanduser()
-        name = path.stem if path.suffix == ".gguf" else path.name
+    name = base_name(name_or_path)
+    starter = name_or_path in ("", STARTER)
+    path = find_starter_model() if starter else Path(name_or_path).expanduser()
     memory = _HashMemory(cache)
     if path.is_dir():
         files = _check_folder(path)
