@@ -82,12 +82,12 @@ def encode(message: WorkerEvent | WorkerCommand) -> bytes:
 
 def decode_event(line: bytes) -> WorkerEvent:
     """Return the event that a worker's line tells, or raise :class:`ProtocolError`."""
-    return cast(WorkerEvent, _decode(line, _EVENTS, "event"))
+    return cast("WorkerEvent", _decode(line, _EVENTS, "event"))
 
 
 def decode_command(line: bytes) -> WorkerCommand:
     """Return the command that a parent's line gives, or raise :class:`ProtocolError`."""
-    return cast(WorkerCommand, _decode(line, _COMMANDS, "command"))
+    return cast("WorkerCommand", _decode(line, _COMMANDS, "command"))
 
 
 def _sendable(value: object, optional: bool) -> object:

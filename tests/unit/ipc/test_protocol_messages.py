@@ -48,15 +48,17 @@ def strategy(hint: Any) -> st.SearchStrategy[Any]:
         bool: st.booleans(),
         int: st.integers(min_value=-(2**53), max_value=2**53),
         float: st.floats(allow_nan=False, allow_infinity=False),
-        str: st.text(st.characters(exclude_categories=("Cs",)), max_size=50),
-        tuple[str, ...]: st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=9)).map(tuple),
+        str: st.text(st.characters(codec="utf-8"), max_size=50),
+        tuple[str, ...]: st.lists(st.text(st.characters(codec="utf-8"), max_size=9)).map(tuple),
     }[hint]
 
 
 def messages(types: tuple[type, ...]) -> st.SearchStrategy[Any]:
-    return st.one_of(
-        st.builds(cls, **{name: strategy(hint) for name, hint in get_type_hints(cls).items()}) for cls in types
-    )
+    builders = [
+        st.builds(cls, **{name: strategy(hint) for name, hint in get_type_hints(cls).items()})
+        for cls in types
+    ]
+    return st.one_of(*builders)
 
 
 @given(messages(EVENTS))
@@ -105,9 +107,11 @@ def test_a_loss_that_is_no_number_is_left_empty_where_it_may_be(number: float) -
     assert event == StepFinished(phase="train", step=1, total=2, loss=None)
 
 
+LARGEST = 1.7976931348623157e308
+
+
 @pytest.mark.parametrize(
-    ("number", "sent"),
-    [(math.nan, 1.7976931348623157e308), (math.inf, 1.7976931348623157e308), (-math.inf, -1.7976931348623157e308)],
+    ("number", "sent"), [(math.nan, LARGEST), (math.inf, LARGEST), (-math.inf, -LARGEST)]
 )
 def test_a_required_loss_that_is_no_number_is_as_bad_as_can_be(number: float, sent: float) -> None:
     event = decode_event(encode(HeldOutMeasured(step=1, loss=number, kl=0.0, best=False)))
@@ -126,6 +130,9 @@ def test_a_text_that_utf_8_cannot_carry_still_arrives() -> None:
     event = decode_event(encode(CandidateWritten(adapter="/a\udcff", report="/r")))
 
     assert event == CandidateWritten(adapter="/a\ufffd", report="/r")
+
+
+STEP = b'{"v":1,"type":"StepFinished","data":{"phase":"train","step":1,"total":1,"loss":%s}}'
 
 
 def line(**changes: Any) -> bytes:
@@ -161,9 +168,9 @@ def line(**changes: Any) -> bytes:
         (line(data={"phase": "train", "total": True}), "Expected `int`, got `bool`"),
         (line(data={"phase": "train", "total": 1.5}), "Expected `int`, got `float`"),
         (line(data={"phase": "train", "colour": 1}), "has no 'colour'"),
-        (b'{"v":1,"type":"StepFinished","data":{"phase":"train","step":1,"total":1,"loss":NaN}}', "not JSON"),
-        (b'{"v":1,"type":"StepFinished","data":{"phase":"train","step":1,"total":1,"loss":1e999}}', "not JSON"),
-        (b'{"v":1,"type":"StepFinished","data":{"phase":"train","step":1,"total":1,"loss":-Infinity}}', "not JSON"),
+        (STEP % b"NaN", "not JSON"),
+        (STEP % b"1e999", "not JSON"),
+        (STEP % b"-Infinity", "not JSON"),
         (b'{"v":1,"type":"WorkerFailed","data":{"kind":"internal","message":"\\ud800"}}', "not JSON"),
     ],
 )
@@ -182,10 +189,8 @@ def test_a_line_that_is_too_long_is_refused_unread() -> None:
 @given(st.binary(max_size=300))
 def test_no_bytes_break_the_decoder(noise: bytes) -> None:
     for decode in (decode_event, decode_command):
-        try:
+        with pytest.raises(ProtocolError, match=r"\.$"):
             decode(noise)
-        except ProtocolError as error:
-            assert error.message.endswith(".")
 
 
 JSON = st.recursive(
