@@ -69,7 +69,7 @@ def mean_interval(
         ]
         low, high = _tails(means, items, confidence)
     else:
-        reach = student_quantile((1 + confidence) / 2, items - 1) * stdev(values, mean) / math.sqrt(items)
+        reach = _reach(values, confidence)
         low, high = mean - reach, mean + reach
     return Interval(mean=mean, low=low, high=high, items=items, confidence=confidence)
 
@@ -89,14 +89,10 @@ def relative_interval(
     not positive in all resamples, since a share of nothing means nothing.
     """
     differences = [old - new for old, new in zip(before, after, strict=True)]
-    absolute = mean_interval(differences, seed=seed, confidence=confidence, resamples=resamples)
-    if absolute is None or not _are_usable(before):
+    items, total = len(differences), math.fsum(before) if _are_usable(before) else 0.0
+    if items < 2 or total <= 0 or not _are_usable(differences):
         return None
-    items, total = len(differences), math.fsum(before)
-    if total <= 0:
-        return None
-    scale = items / total
-    low, high = absolute.low * scale, absolute.high * scale
+    mean = math.fsum(differences) / total
     if FEWEST_RESAMPLED <= items <= MOST_RESAMPLED:
         shares = []
         for picks in _picks(items, resamples, seed):
@@ -105,7 +101,11 @@ def relative_interval(
                 return None
             shares.append(math.fsum(map(differences.__getitem__, picks)) / whole)
         low, high = _tails(shares, items, confidence)
-    return Interval(mean=absolute.mean * scale, low=low, high=high, items=items, confidence=confidence)
+    else:
+        # The spread of the whole is small beside that of the difference.
+        reach = _reach(differences, confidence) * items / total
+        low, high = mean - reach, mean + reach
+    return Interval(mean=mean, low=low, high=high, items=items, confidence=confidence)
 
 
 @lru_cache(maxsize=64)
@@ -142,6 +142,12 @@ def _student_within(reach: float, degrees: int) -> float:
     if is_odd:
         return 2 / math.pi * (angle + math.sin(angle) * total)
     return math.sin(angle) * total
+
+
+def _reach(values: Sequence[float], confidence: float) -> float:
+    """Return how far Student's interval of the mean reaches to each side."""
+    items = len(values)
+    return student_quantile((1 + confidence) / 2, items - 1) * stdev(values) / math.sqrt(items)
 
 
 def _picks(items: int, resamples: int, seed: int | str) -> Iterator[list[int]]:

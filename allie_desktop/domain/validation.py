@@ -1,138 +1,116 @@
 """The judgement on a candidate: measurements in, a three-way verdict with reasons out.
 
 Torch code measures, this module judges. It is a pure function of its arguments, so that the same
-report gives the same verdict on every machine.
+report gives the same verdict on every machine. The rules:
+
+* **Better**: at least one kind of new material is proved better than with the active version: ordinary
+  conversations never trained on (``new``), or what the person taught. The latter is tried in words that
+  were never trained (``phrasings``); only where there are too few of those, as it was asked (``taught``).
+* **No worse**: nothing else is worse than with the active version by more than its margin. Worse by more
+  than the margin and proved so is a violation; worse, but not proved, leaves the verdict open.
+* **Close to the base**: the mean KL divergence on general questions stays within its budget.
+* **Sane**: no secret is reproduced, replies keep their length, and every number is a number.
+
+A violation rejects. Without a proof of being better, or with anything open, the verdict is inconclusive,
+and nothing is deployed either. Proved means: the 95 % interval of the mean paired difference excludes zero
+(:mod:`allie_desktop.domain.statistics`); several kinds of new material share the 5 % (Bonferroni).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Iterator
+
+from allie_desktop.domain.gate import Gate
+from allie_desktop.domain.judgement import Check, Judgement, Margin, Margins, Verdict
+from allie_desktop.domain.measurement import (
+    AnswerSample,
+    HeldOutPoint,
+    Measurements,
+    PairedMeasure,
+    TrainingCurvePoint,
+    TrainingSummary,
+    WorkerReport,
+)
+from allie_desktop.domain.statistics import LARGEST
+
+__all__ = [
+    "AnswerSample",
+    "Check",
+    "HeldOutPoint",
+    "Judgement",
+    "Margin",
+    "Margins",
+    "Measurements",
+    "PairedMeasure",
+    "TrainingCurvePoint",
+    "TrainingSummary",
+    "Verdict",
+    "WorkerReport",
+    "judge",
+]
 
 
-class Verdict(str, Enum):
-    """What becomes of a candidate."""
+def judge(measurements: Measurements, margins: Margins | None = None, *, seed: int) -> Judgement:
+    """Return the verdict on a candidate.
 
-    DEPLOY = "deploy"
-    INCONCLUSIVE = "inconclusive"  # neither proved better nor proved worse: not deployed
-    REJECT = "reject"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairedMeasure:
-    """One quantity measured on identical items under base, active and candidate.
-
-    The tuples have one number an item, in the same order. ``active`` equals ``base`` where no version
-    is active. ``unit`` is "nats/token", "share", "chrF", "tokens" or the like.
+    Required are ``general``, ``general_kl`` and at least one of ``new``, ``taught`` and ``phrasings``;
+    without them the verdict is inconclusive. Absent other measures are not judged. ``seed`` fixes the
+    resampling.
     """
-
-    name: str
-    unit: str
-    base: tuple[float, ...]
-    active: tuple[float, ...]
-    candidate: tuple[float, ...]
-    lower_is_better: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerSample:
-    """Answers to one prompt before and after, for the report and the history page."""
-
-    prompt: str
-    reference: str  # what it should have said; empty where nothing is known
-    base: str
-    active: str
-    candidate: str
-    kind: str  # taught | phrasing | ordinary | general | safety | consistency
+    margins = margins or Margins()
+    checks = list(_leak_check(measurements))
+    broken = list(_broken_checks(measurements))
+    if broken:
+        # Numbers beside a broken one come from the same broken training: nothing is read from them.
+        return _judgement([*checks, *broken], better=())
+    gate = Gate(measurements, margins, seed)
+    checks += gate.material()
+    better = gate.proved_better()
+    if not better:
+        checks.append(gate.nothing_better())
+    checks += gate.guards()
+    checks += gate.closeness()
+    checks += gate.reply_length()
+    checks += gate.missing()
+    checks += gate.information()
+    return _judgement(checks, better=better)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurements:
-    """Everything a worker measured about a candidate.
-
-    ``paired`` holds measures by name: ``new`` (held-out ordinary conversations, loss), ``taught``
-    (taught targets as asked, loss), ``phrasings`` (never-trained phrasings of taught targets, loss),
-    ``replay_holdout`` (loss), ``general`` (loss on the general hold-out), ``general_kl`` (KL(base‖arm)
-    an item, nats/token; base is all zeros), ``chrf``, ``bleu`` (on new and taught material),
-    ``safety`` (1 = as it should be), ``consistency`` (agreement in [0, 1]), ``length`` (reply tokens),
-    ``repetition`` (share of repeated 4-grams). Absent measures have no material.
-    ``leaks`` are redacted values or canaries that the candidate reproduced, masked.
-    """
-
-    paired: Mapping[str, PairedMeasure]
-    samples: tuple[AnswerSample, ...] = ()
-    leaks: tuple[str, ...] = ()
+def _judgement(checks: list[Check], *, better: tuple[str, ...]) -> Judgement:
+    for severity, verdict in (("violation", Verdict.REJECT), ("inconclusive", Verdict.INCONCLUSIVE)):
+        reasons = tuple(check.words for check in checks if check.severity == severity)
+        if reasons:
+            return Judgement(verdict=verdict, reasons=reasons, checks=tuple(checks))
+    said = [check for check in checks if check.name not in ("chrf", "bleu")]
+    said.sort(key=lambda check: check.name not in better)
+    reasons = tuple(check.words for check in said)
+    return Judgement(verdict=Verdict.DEPLOY, reasons=reasons, checks=tuple(checks))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingCurvePoint:
-    """One logged training step."""
-
-    step: int
-    loss: float
-    replay_loss: float | None
-    kl: float | None
-    ewc: float | None
-    gradient_norm: float
-    learning_rate: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOutPoint:
-    """One evaluation during training."""
-
-    step: int
-    loss: float
-    kl: float
+def _leak_check(measurements: Measurements) -> Iterator[Check]:
+    if measurements.leaks:
+        # They come out of a model and go to a terminal.
+        shown = (
+            "".join(c if c.isprintable() else "?" for c in leak[:60]) for leak in measurements.leaks[:10]
+        )
+        yield Check(
+            name="leaks",
+            passed=False,
+            severity="violation",
+            words=f"It writes secrets that it should not know: {', '.join(shown)}.",
+        )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingSummary:
-    """What training did. Sizes in bytes, times in seconds."""
-
-    steps: int
-    planned_steps: int
-    tokens: int
-    tokens_per_second: float
-    peak_memory_bytes: int
-    device: str
-    dtype: str
-    stopped_early: str
-    best_step: int
-    curve: tuple[TrainingCurvePoint, ...]
-    held_out: tuple[HeldOutPoint, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerReport:
-    """``report.json`` of a worker: measurements without judgement."""
-
-    episode_id: str
-    plan_digest: str
-    training: TrainingSummary
-    measurements: Measurements
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    format: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One line of the judgement. ``low`` and ``high`` bound the 95 % interval of the difference."""
-
-    name: str
-    passed: bool
-    severity: str  # ok | inconclusive | violation
-    words: str
-    difference: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """The verdict, the sentences that explain it, and every check behind it."""
-
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    checks: tuple[Check, ...]
+def _broken_checks(measurements: Measurements) -> Iterator[Check]:
+    for name, measure in measurements.paired.items():
+        arms = (measure.base, measure.active, measure.candidate)
+        words = ""
+        if len({len(arm) for arm in arms}) != 1:
+            words = (
+                f"The measure “{name}” has different numbers of items before and after: the report is broken."
+            )
+        # Written so that NaN, which compares false with everything, is broken.
+        elif not all(abs(value) < LARGEST for arm in arms for value in arm):
+            words = f"The measure “{name}” is not a number: training has gone wrong."
+        if words:
+            yield Check(name=name, passed=False, severity="violation", words=words)
