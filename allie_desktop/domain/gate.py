@@ -63,7 +63,7 @@ class Gate:
     def nothing_better(self) -> Check:
         """Return the check that says so."""
         tried = [self._paired[name] for name in _NEW_MATERIAL if name in self._paired]
-        words = "Nothing new is proved to be better than before, so nothing is changed."
+        words = "Nothing new is proved to be better than before."
         if tried and max(len(measure.base) for measure in tried) < 2:
             words = "One measured answer is too few to tell whether anything is better."
         elif (known := self._interval("taught")) and known.is_above_zero and "taught" not in self._evidence():

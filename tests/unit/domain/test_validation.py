@@ -241,7 +241,7 @@ def test_a_candidate_equal_to_the_active_version_changes_nothing():
     )
     assert verdict_and_reasons(same) == (
         Verdict.INCONCLUSIVE,
-        ("Nothing new is proved to be better than before, so nothing is changed.",),
+        ("Nothing new is proved to be better than before.",),
     )
 
 
@@ -271,7 +271,7 @@ def test_without_any_measure_nothing_can_be_said():
     judgement = judge(Measurements(paired={}), seed=1)
     assert judgement.verdict is Verdict.INCONCLUSIVE
     assert judgement.reasons == (
-        "Nothing new is proved to be better than before, so nothing is changed.",
+        "Nothing new is proved to be better than before.",
         "There was no new material to measure it on.",
         NOTHING_GENERAL.format("general questions"),
         NOTHING_GENERAL.format("the distance to the base model"),
