@@ -53,13 +53,14 @@ def members(path: Path, pattern: re.Pattern[str]) -> Iterator[Document]:
                 f"{shown(path)} holds only further archives.", "Unpack it and give the archives in it."
             )
         modified_at = file_time(path)
+        archive_bytes = file.seek(0, os.SEEK_END)
         for member in sorted(chosen, key=lambda member: natural_order(member.filename)):
             label = f"{shown(path)}/{member.filename}".encode("utf-8", "replace").decode()
             yield Document(
                 label=label,
                 name=label.rpartition("/")[2],
                 modified_at=modified_at,
-                open_raw=partial(_Member.opened, archive, member, label),
+                open_raw=partial(_Member.opened, archive, member, archive_bytes, label),
             )
 
 
@@ -98,7 +99,9 @@ class _Member(io.RawIOBase):
         self._left_bytes = max(packed_bytes * _SUSPICIOUS_RATIO, _UNSUSPICIOUS_BYTES)
 
     @classmethod
-    def opened(cls, archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: str) -> BinaryIO:
+    def opened(
+        cls, archive: zipfile.ZipFile, member: zipfile.ZipInfo, archive_bytes: int, label: str
+    ) -> BinaryIO:
         if member.flag_bits & 1:
             raise ImportFileError(f"{label} is encrypted.", "Unpack the archive and give the file in it.")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -110,7 +113,7 @@ class _Member(io.RawIOBase):
             stream = archive.open(member)
         except _FAULTS as error:
             raise cls._damaged(label) from error
-        return io.BufferedReader(cls(stream, member.compress_size, label), HEAD_BYTES)
+        return io.BufferedReader(cls(stream, min(member.compress_size, archive_bytes), label), HEAD_BYTES)
 
     @staticmethod
     def _damaged(label: str) -> ImportFileError:

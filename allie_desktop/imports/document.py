@@ -39,8 +39,8 @@ def checked(path: Path) -> Path:
         if path.is_file() or path.is_dir():
             return path
         there = path.exists()
-    except (OSError, ValueError):
-        there = False
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
     if there:
         raise ImportFileError(f"{shown(path)} is neither a file nor a folder.", "Give a file to import.")
     raise ImportFileError(f"There is no file {shown(path)}.", "Check the name and try again.")
@@ -51,7 +51,10 @@ def head_of(path: Path) -> bytes:
     if path.is_dir():
         return b""
     with opened_file(path) as stream:
-        return stream.read(HEAD_BYTES)
+        try:
+            return stream.read(HEAD_BYTES)
+        except OSError as error:
+            raise _unreadable(path, error) from error
 
 
 def file_document(path: Path) -> Document:
@@ -76,10 +79,12 @@ def opened_file(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ImportFileError(
-            f"{shown(path)} cannot be read: {reason}.", "Check the file and its permissions."
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> ImportFileError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return ImportFileError(f"{shown(path)} cannot be read: {reason}.", "Check the file and its permissions.")
 
 
 @contextmanager

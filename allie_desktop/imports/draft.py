@@ -54,7 +54,7 @@ def finished(draft: Draft, *, otherwise_created_at: datetime) -> Conversation:
     (not a date, before 1990, in the future) is ``otherwise_created_at``.
     """
     if not draft.turns:
-        raise UnusableError("It has no messages.")
+        raise UnusableError("It has no messages with text.")
     if len(draft.turns) > MAXIMUM_TURNS:
         raise UnusableError(f"It has more than {MAXIMUM_TURNS:,} messages.")
     turns = tuple(_finished_turn(number, turn) for number, turn in enumerate(draft.turns, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -47,10 +48,12 @@ class JsonImporter(ABC):
         """Whether this file looks like the format. A zip or folder does when any of its texts does."""
         if not path.is_dir() and not is_zip(head):
             return self.recognises(Outline(utf8_head(head)))
-        try:
-            return any(self._is_ours(document) for document in documents(path, self.files, deep=self.deep))
-        except ImportFileError:
-            return False
+        with suppress(ImportFileError):
+            for document in documents(path, self.files, deep=self.deep):
+                with suppress(ImportFileError):
+                    if self._is_ours(document):
+                        return True
+        return False
 
     def read(self, path: Path) -> Iterator[Conversation | Refusal]:
         """Yield conversations and refusals in constant memory.
@@ -77,11 +80,8 @@ class JsonImporter(ABC):
             raise ImportFileError(f"{shown(path)} holds no conversations.", "There is nothing to import.")
 
     def _is_ours(self, document: Document) -> bool:
-        try:
-            with opened_text(document) as (_, head):
-                return self.recognises(Outline(head))
-        except ImportFileError:
-            return False
+        with opened_text(document) as (_, head):
+            return self.recognises(Outline(head))
 
     def _read_document(self, document: Document) -> Iterator[Conversation | Refusal]:
         with opened_text(document) as (stream, head):

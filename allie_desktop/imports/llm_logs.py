@@ -30,6 +30,8 @@ from allie_desktop.imports.records import UnusableError, decoded
 SOURCE = "llm"
 
 _MAGIC = b"SQLite format 3\x00"
+# Of a damaged schema, even SQLite's message may be no text that Python can decode.
+_FAULTS = (sqlite3.Error, OverflowError, UnicodeError)
 _ROLES = {"user": Role.USER, "assistant": Role.ASSISTANT, "system": Role.SYSTEM}
 _TREE_TABLES = frozenset({"threads", "messages", "parts"})
 _LIST_TABLES = frozenset({"conversations", "responses"})
@@ -39,6 +41,11 @@ _LONGEST_BYTES = 64 * 1024**2
 _SQLITE_LIMIT_LENGTH = 0
 
 
+def is_sqlite(head: bytes) -> bool:
+    """Whether a file that starts with ``head`` is an SQLite database."""
+    return head.startswith(_MAGIC)
+
+
 class LlmImporter:
     """Reads ``logs.db`` of the ``llm`` tool. Implements the port ``Importer``."""
 
@@ -46,12 +53,12 @@ class LlmImporter:
 
     def matches(self, path: Path, head: bytes) -> bool:
         """Whether this is an SQLite file with the tables of ``llm``."""
-        if not head.startswith(_MAGIC):
+        if not is_sqlite(head):
             return False
         try:
             with closing(_opened(path)) as database:
                 tables = _tables(database)
-        except (sqlite3.Error, ImportFileError):
+        except _FAULTS:
             return False
         return tables >= _TREE_TABLES or tables >= _LIST_TABLES
 
@@ -60,7 +67,7 @@ class LlmImporter:
 
         Damage found on the way is a refusal, and ends the reading.
         """
-        if not path.is_file() or not head_of(path).startswith(_MAGIC):
+        if not is_sqlite(head_of(path)):
             raise ImportFileError(
                 f"{shown(path)} is not an SQLite file.", "`llm logs path` prints where the log is."
             )
@@ -80,7 +87,7 @@ class LlmImporter:
                     except UnusableError as error:
                         reason = f"Conversation {draft.id}: {error.reason}"
                         yield Refusal(file=shown(path), line=None, reason=reason)
-        except (sqlite3.Error, OverflowError) as error:
+        except _FAULTS as error:
             if nothing:
                 raise ImportFileError(
                     f"{shown(path)} cannot be read: {error}.", "Close the programs that use it, or copy it."

@@ -63,7 +63,7 @@ def _messages(chat: Node) -> list[Node]:
         )
     messages = chat.get("messages")
     if not isinstance(messages, list):
-        raise UnusableError("It has no messages.")
+        raise UnusableError("It has no list of messages.")
     return [message for message in messages if isinstance(message, dict)]
 
 

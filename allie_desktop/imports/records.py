@@ -84,7 +84,7 @@ class _Splitter:
     """Follows brackets and strings through chunks that may end anywhere."""
 
     # Up to the next bracket outside strings. A string ends at a raw line feed too: JSON allows none
-    # inside, so a forgotten quote spoils its line and not the rest of the file.
+    # inside, so that a forgotten quote does not turn the rest of the file inside out.
     _SKIP = re.compile(rb'[^"\[\]{}]*(?:"[^"\\\n]*(?:\\.[^"\\\n]*)*"[^"\[\]{}]*)*', re.DOTALL)
     _STRING = re.compile(rb'[^"\\\n]*(?:\\.[^"\\\n]*)*', re.DOTALL)
     _BETWEEN = re.compile(rb"[^ \t\r\n,]")
@@ -220,7 +220,10 @@ def decoded(data: bytes) -> object:
             "It is not UTF-8 text (perhaps Latin-1 or Windows-1252); save the file as UTF-8 and try again."
         ) from None
     except msgspec.MsgspecError as error:
-        raise UnusableError(f"It is not valid JSON: {str(error).rstrip('.')}.") from None
+        reason = (
+            str(error).replace("JSON is malformed: ", "").replace("Input data was truncated", "it breaks off")
+        )
+        raise UnusableError(f"It is not valid JSON: {reason.removesuffix(' - at `$[...]`')}.") from None
 
 
 def _decode(data: bytes) -> object:

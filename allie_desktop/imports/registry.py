@@ -10,10 +10,11 @@ from allie_desktop.domain.errors import BadInputError, ImportFileError
 from allie_desktop.domain.ports import Importer
 from allie_desktop.imports.chatgpt import ChatGptImporter
 from allie_desktop.imports.claude import ClaudeImporter
-from allie_desktop.imports.container import is_container
+from allie_desktop.imports.container import documents, is_container
 from allie_desktop.imports.document import checked, file_document, head_of, opened_text, shown
 from allie_desktop.imports.jan import JanImporter
-from allie_desktop.imports.llm_logs import LlmImporter
+from allie_desktop.imports.json_importer import JsonImporter
+from allie_desktop.imports.llm_logs import LlmImporter, is_sqlite
 from allie_desktop.imports.lmstudio import LmStudioImporter
 from allie_desktop.imports.native import NativeImporter
 from allie_desktop.imports.openai_messages import OpenAiImporter
@@ -83,6 +84,8 @@ def _fitting(path: Path) -> tuple[Importer, ...]:
     fitting = [importer for importer in IMPORTERS if importer.matches(path, head)]
     if fitting:
         return tuple(fitting) if is_container(path) else (fitting[0],)
+    if is_sqlite(head):
+        next(importer_named("llm").read(path), None)  # says what it is not, or that it is damaged
     raise _unfit(path)
 
 
@@ -90,8 +93,9 @@ def _unfit(path: Path) -> ImportFileError:
     if path.is_dir():
         return ImportFileError(f"There are no conversations in the folder {shown(path)}.", _KNOWN)
     if is_container(path):
-        # Says what is wrong with a damaged archive, or with one that holds only archives.
-        next(ChatGptImporter().read(path), None)
+        for document in documents(path, JsonImporter.files):
+            with opened_text(document):  # says what is wrong with a damaged or encrypted archive
+                pass
         return ImportFileError(f"There are no conversations in {shown(path)}.", _KNOWN)
     with opened_text(file_document(path)):  # says it when it is empty, or no text
         pass
