@@ -100,35 +100,124 @@ class _Cycle:
 
 @dataclass(slots=True)
 class Pass:
-    """Tensors of one forward pass, right-padded: tokens and mask [B, L], weights [B, L] (0: no loss).
+    """Tensors of one forward pass over packed rows, and where its losses are.
 
-    ``rows`` says where each row came from, in the order of the sequences given to :func:`passes`.
+    ``tokens`` and ``positions`` are [rows, width]; ``attention`` is [rows, 1, width, width] (bool). The n
+    predicting places are (``row``, ``column``); ``targets`` [n] are the tokens that follow, ``weights``
+    [n] their loss weights, ``owners`` [n] the index of their sequence in what was given to
+    :func:`passes`. ``filled`` [rows, width] (bool) is false on padding.
     """
 
     tokens: torch.Tensor
-    mask: torch.Tensor
+    positions: torch.Tensor
+    attention: torch.Tensor
+    row: torch.Tensor
+    column: torch.Tensor
+    targets: torch.Tensor
     weights: torch.Tensor
-    rows: tuple[int, ...]
+    owners: torch.Tensor
+    filled: torch.Tensor
+
+    @property
+    def real(self) -> int:
+        """The number of cells that are no padding."""
+        return int(self.filled.sum())
 
 
-def passes(sequences: Sequence[Encoded], tokens_per_pass: int, pad_token: int) -> list[Pass]:
-    """Cut sequences, sorted by length, into padded passes of at most ``tokens_per_pass`` cells
-    (always at least one row)."""
+#: Rows shorter than this are filled with further sequences. Attention costs grow with the square of the
+#: width, everything else does not care: so rows are filled, but not made long.
+_ROW_WIDTH = 256
+
+
+def passes(
+    sequences: Sequence[Encoded], tokens_per_pass: int, pad_token: int, opening: Sequence[int] = ()
+) -> list[Pass]:
+    """Pack sequences into passes of at most ``tokens_per_pass`` cells (always at least one row).
+
+    Several sequences share a row without seeing each other. Those that begin with ``opening`` (the
+    template's words before a person's first) share it too: it stands once at the head of the row, and
+    each of them sees it at the positions where it would see its own. The result is what it would be one by
+    one, but for rounding; in short chats it saves up to half of the work.
+    """
+    order = sorted(range(len(sequences)), key=lambda i: (-len(sequences[i]), i))
+    head = tuple(opening)
+    shared = [i for i in order if head and sequences[i].tokens[: len(head)] == head]
+    alone = [i for i in order if not (head and sequences[i].tokens[: len(head)] == head)]
+    rows: list[_Row] = []
+    for prefix, members in ((head, shared), ((), alone)):
+        if not members:
+            continue
+        width = max(_ROW_WIDTH, len(sequences[members[0]]))
+        open_rows: list[_Row] = []
+        for index in members:
+            body = sequences[index].tokens[len(prefix) :]
+            place = next((r for r in open_rows if r.used + len(body) <= width), None)
+            if place is None:
+                place = _Row(prefix)
+                open_rows.append(place)
+            place.add(index, body, sequences[index].weights[len(prefix) :])
+        rows += open_rows
+    rows.sort(key=lambda r: -r.used)
+    result = []
+    while rows:
+        count = max(1, min(len(rows), tokens_per_pass // rows[0].used))
+        result.append(_pack(rows[:count], pad_token))
+        rows = rows[count:]
+    return result
+
+
+class _Row:
+    """One row in the making: a shared prefix (segment 0) and sequences (segments 1, 2, …)."""
+
+    def __init__(self, prefix: Sequence[int]) -> None:
+        self.tokens = list(prefix)
+        self.positions = list(range(len(prefix)))
+        self.segments = [0] * len(prefix)
+        self.places: list[tuple[int, int, float, int]] = []  # column, target, weight, owner
+        self._start = len(prefix)
+        self._count = 0
+
+    @property
+    def used(self) -> int:
+        return len(self.tokens)
+
+    def add(self, owner: int, tokens: Sequence[int], weights: Sequence[float]) -> None:
+        self._count += 1
+        first = len(self.tokens)
+        self.tokens += tokens
+        self.positions += range(self._start, self._start + len(tokens))
+        self.segments += [self._count] * len(tokens)
+        # The first token of a sequence is never predicted: nothing of its own stands before it.
+        self.places += [
+            (first + i - 1, tokens[i], weights[i], owner) for i in range(1, len(tokens)) if weights[i] > 0
+        ]
+
+
+def _pack(rows: Sequence[_Row], pad_token: int) -> Pass:
     import torch
 
-    order = sorted(range(len(sequences)), key=lambda i: (len(sequences[i]), i), reverse=True)
-    result: list[Pass] = []
-    while order:
-        width = len(sequences[order[0]])
-        count = max(1, min(len(order), tokens_per_pass // max(1, width)))
-        rows, order = order[:count], order[count:]
-        tokens = torch.full((count, width), pad_token, dtype=torch.long)
-        mask = torch.zeros((count, width), dtype=torch.long)
-        weights = torch.zeros((count, width), dtype=torch.float32)
-        for r, i in enumerate(rows):
-            length = len(sequences[i])
-            tokens[r, :length] = torch.tensor(sequences[i].tokens, dtype=torch.long)
-            weights[r, :length] = torch.tensor(sequences[i].weights, dtype=torch.float32)
-            mask[r, :length] = 1
-        result.append(Pass(tokens, mask, weights, tuple(rows)))
-    return result
+    width = max(r.used for r in rows)
+    tokens = torch.full((len(rows), width), pad_token, dtype=torch.long)
+    positions = torch.zeros((len(rows), width), dtype=torch.long)
+    segments = torch.full((len(rows), width), -1, dtype=torch.long)
+    for r, row in enumerate(rows):
+        tokens[r, : row.used] = torch.tensor(row.tokens)
+        positions[r, : row.used] = torch.tensor(row.positions)
+        segments[r, : row.used] = torch.tensor(row.segments)
+    mine, theirs = segments[:, :, None], segments[:, None, :]
+    sees = ((mine == theirs) | (theirs == 0)) & (theirs >= 0)
+    sees &= torch.ones(width, width, dtype=torch.bool).tril()
+    sees |= torch.eye(width, dtype=torch.bool)  # padding sees itself: a row of nothing would be NaN
+    places = [(r, *place) for r, row in enumerate(rows) for place in row.places]
+    row_, column, target, weight, owner = zip(*places, strict=True) if places else ((),) * 5
+    return Pass(
+        tokens=tokens,
+        positions=positions,
+        attention=sees[:, None],
+        row=torch.tensor(row_, dtype=torch.long),
+        column=torch.tensor(column, dtype=torch.long),
+        targets=torch.tensor(target, dtype=torch.long),
+        weights=torch.tensor(weight, dtype=torch.float32),
+        owners=torch.tensor(owner, dtype=torch.long),
+        filled=segments >= 0,
+    )

@@ -69,7 +69,8 @@ class Control:
         if self._paused and self.stop_reason is None:
             self.send(Paused())
             with self._wake:
-                self._wake.wait_for(lambda: not self._paused or self.stop_reason is not None)
+                while self._paused and self.stop_reason is None:
+                    self._wake.wait(0.5)  # a stop from a signal handler may not be able to notify
             if self.stop_reason is None:
                 self.send(Resumed())
         if self.stop_reason is not None:

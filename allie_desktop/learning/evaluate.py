@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,9 @@ from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.planning import Example, Message, Plan
 from allie_desktop.domain.quality import TAUGHT_ORIGINS
 from allie_desktop.domain.validation import AnswerSample, Measurements, PairedMeasure
-from allie_desktop.learning.batches import passes
+from allie_desktop.learning.batches import Pass, passes
 from allie_desktop.learning.chat_format import ChatFormat, Encoded, UnsupportedConversationError
-from allie_desktop.learning.losses import hidden_states, predicting, token_kl, token_losses
+from allie_desktop.learning.losses import hidden_states, token_kl, token_losses
 from allie_desktop.models.generation import Sampling, generate
 from allie_desktop.safety.probes import (
     CONSISTENCY_GROUPS,
@@ -64,40 +64,41 @@ class Evaluator:
         self._adapter, self._chat = adapter, chat
         self._tokens_per_pass, self._between = tokens_per_pass, between
         self._pad = chat.tokenizer.pad_token_id
+        self._opening = tuple(chat.opening())
         self._head = adapter.model.get_output_embeddings()
         self._device = next(adapter.model.parameters()).device
 
     def hidden(self, sequences: Sequence[Encoded]) -> list[torch.Tensor]:
-        """Return the last hidden states [n, d] at each sequence's predicting positions."""
+        """Return the last hidden states [n, d] (on the CPU) at each sequence's predicting places."""
         import torch
 
         found: list[torch.Tensor] = [torch.empty(0)] * len(sequences)
-        with torch.inference_mode():
-            for batch in passes(sequences, self._tokens_per_pass, self._pad):
-                self._between()
-                where = predicting(batch.weights)
-                hidden = hidden_states(
-                    self._adapter.model, batch.tokens.to(self._device), batch.mask.to(self._device)
-                )
-                for r, index in enumerate(batch.rows):
-                    # a clone outside inference mode may serve in training later
-                    found[index] = hidden[r, where[r].to(self._device)].cpu()
-        return [h.clone() for h in found]
+        with torch.no_grad():  # not inference mode: training uses what comes back
+            for batch in self._passes(sequences):
+                owners, counts = torch.unique_consecutive(batch.owners, return_counts=True)
+                states = hidden_states(self._adapter.model, batch).cpu().split(counts.tolist())
+                for owner, part in zip(owners.tolist(), states, strict=True):
+                    found[owner] = part.clone()
+        return found
 
     def losses(self, sequences: Sequence[Encoded]) -> list[float]:
         """Return the weighted mean negative log-likelihood (nats/token) of each sequence."""
         import torch
 
-        found = [0.0] * len(sequences)
+        sums = torch.zeros(2, len(sequences))
         with torch.inference_mode():
-            for index, hidden in enumerate(self.hidden(sequences)):
-                tokens = torch.tensor(sequences[index].tokens)
-                weights = torch.tensor(sequences[index].weights)
-                where = (weights[1:] > 0).nonzero().squeeze(-1) + 1
-                nll = token_losses(self._head, hidden.to(self._device), tokens[where].to(self._device))
-                w = weights[where].to(self._device)
-                found[index] = float((nll * w).sum() / w.sum()) if len(w) else 0.0
-        return found
+            for batch in self._passes(sequences):
+                hidden = hidden_states(self._adapter.model, batch)
+                nll = token_losses(self._head, hidden, batch.targets.to(self._device)).cpu()
+                sums[0].index_add_(0, batch.owners, nll * batch.weights)
+                sums[1].index_add_(0, batch.owners, batch.weights)
+        means: list[float] = (sums[0] / sums[1].clamp(min=1e-9)).tolist()
+        return means
+
+    def _passes(self, sequences: Sequence[Encoded]) -> Iterator[Pass]:
+        for batch in passes(sequences, self._tokens_per_pass, self._pad, self._opening):
+            self._between()
+            yield batch
 
     def divergences(self, sequences: Sequence[Encoded], base: Sequence[torch.Tensor]) -> list[float]:
         """Return the mean KL(base ‖ current) in nats/token of each sequence, given the base's hidden

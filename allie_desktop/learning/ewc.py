@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from allie_desktop.learning.losses import hidden_states, predicting
+from allie_desktop.learning.losses import hidden_states
 
 if TYPE_CHECKING:
     import torch
@@ -104,25 +104,23 @@ def estimate_fisher(
     tokens = 0
     with _watched(model, layers) as seen:
         for batch in batches:
-            ids, mask = batch.tokens.to(device), batch.mask.to(device)
-            where = predicting(batch.weights).to(device)
-            if not bool(where.any()):
+            if not len(batch.row):
                 continue
-            hidden = hidden_states(model, ids, mask)[where]
-            logits = head(hidden).float()
+            logits = head(hidden_states(model, batch)).float()
             drawn = torch.multinomial(logits.detach().softmax(-1).cpu(), 1, generator=generator)
             loss = torch.nn.functional.cross_entropy(
                 logits, drawn.squeeze(-1).to(device), reduction="sum"
             )
             loss.backward()
-            real = mask.bool()
+            # Padding sees only itself and predicts nothing: its gradients are zero, its inputs are not.
+            real = batch.filled.to(device)
             for name, (x, g) in seen.items():
                 _add(sums_x, name, x[real].float().square().sum(0))
                 _add(sums_g, name, g[real].float().square().sum(0))
             seen.clear()
             model.zero_grad(set_to_none=True)
-            positions += int(real.sum())
-            tokens += int(where.sum())
+            positions += batch.real
+            tokens += len(batch.row)
     if tokens == 0:
         raise ValueError("no position to estimate the Fisher information on")
     return FisherFactors(

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+    from allie_desktop.learning.batches import Pass
+
 #: Positions whose logits exist at once; 256 x 49,152 in float32 are 50 MB.
 CHUNK_POSITIONS = 256
 
 
-def predicting(weights: torch.Tensor) -> torch.Tensor:
-    """Return the positions [B, L] (bool) whose *next* token has a loss weight."""
-    import torch
-
-    shifted = torch.zeros_like(weights, dtype=torch.bool)
-    shifted[:, :-1] = weights[:, 1:] > 0
-    return shifted
-
-
-def hidden_states(model: Any, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Return the last hidden states [B, L, d] of a causal language model, without its head."""
-    output = model.get_decoder()(input_ids=tokens, attention_mask=mask, use_cache=False)
-    hidden: torch.Tensor = output.last_hidden_state
+def hidden_states(model: Any, batch: Pass) -> torch.Tensor:
+    """Return the last hidden states [n, d] of a causal language model, without its head, at the n
+    predicting places of a pass."""
+    device = next(model.parameters()).device
+    output = model.get_decoder()(
+        input_ids=batch.tokens.to(device),
+        position_ids=batch.positions.to(device),
+        attention_mask=batch.attention.to(device),
+        use_cache=False,
+    )
+    hidden: torch.Tensor = output.last_hidden_state[batch.row.to(device), batch.column.to(device)]
     return hidden
 
 

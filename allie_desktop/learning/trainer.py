@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from allie_desktop.domain.errors import OutOfMemoryError, TrainingUnstableError
-from allie_desktop.learning.batches import Pass, StepPlan, passes
+from allie_desktop.learning.batches import StepPlan, passes
 from allie_desktop.learning.checkpoint import Checkpoint
-from allie_desktop.learning.losses import hidden_states, predicting, token_kl, token_losses
+from allie_desktop.learning.losses import hidden_states, token_kl, token_losses
 from allie_desktop.learning.schedule import learning_rate
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ class Trainer:
         watcher: Watcher,
         *,
         pad_token: int,
+        opening: Sequence[int] = (),
         tokens_per_pass: int,
         penalty: EwcPenalty | None = None,
         kl_budget: float = math.inf,
@@ -124,7 +125,8 @@ class Trainer:
 
         self._adapter, self._material, self._steps = adapter, material, steps
         self._recipe, self._watcher, self._penalty = recipe, watcher, penalty
-        self._pad, self.tokens_per_pass, self._kl_budget = pad_token, tokens_per_pass, kl_budget
+        self._pad, self._opening, self._kl_budget = pad_token, opening, kl_budget
+        self.tokens_per_pass = tokens_per_pass
         self._device = next(adapter.model.parameters()).device
         self._head = adapter.model.get_output_embeddings()
         self._optimizer = torch.optim.AdamW(
@@ -273,18 +275,18 @@ class Trainer:
         total = sum(sum(s.weights) for s in sequences) or 1.0
         sums = {"new": [0.0, 0.0], "replay": [0.0, 0.0]}
         tokens = 0
-        for batch in passes(sequences, self.tokens_per_pass, self._pad):
+        for batch in passes(sequences, self.tokens_per_pass, self._pad, self._opening):
             self._watcher.between_passes()
-            old = torch.tensor([r >= len(plan.new) for r in batch.rows])
-            losses, weights, row = self._weighted_losses(batch)
-            (losses * weights).sum().div(total).backward()  # type: ignore[no-untyped-call]
+            hidden = hidden_states(self._adapter.model, batch)
+            losses = token_losses(self._head, hidden, batch.targets.to(self._device))
+            product = losses * batch.weights.to(self._device)
+            product.sum().div(total).backward()  # type: ignore[no-untyped-call]
             self._adapter.take_gradients(gradients)
-            is_old = old[row]
-            product = (losses.detach() * weights).cpu()
+            is_old = batch.owners >= len(plan.new)
             for name, chosen in (("new", ~is_old), ("replay", is_old)):
-                sums[name][0] += float(product[chosen].sum())
-                sums[name][1] += float(weights.cpu()[chosen].sum())
-            tokens += int(batch.mask.sum())
+                sums[name][0] += float(product.detach().cpu()[chosen].sum())
+                sums[name][1] += float(batch.weights[chosen].sum())
+            tokens += batch.real
         report = {"loss": sums["new"][0] / sums["new"][1] if sums["new"][1] else 0.0}
         if sums["replay"][1]:
             report["replay"] = sums["replay"][0] / sums["replay"][1]
@@ -296,17 +298,6 @@ class Trainer:
         report["tokens"] = tokens
         return gradients, report
 
-    def _weighted_losses(self, batch: Pass) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return losses [n], weights [n] and (on the CPU) the row of each, over predicted tokens."""
-        where = predicting(batch.weights)
-        row, column = where.nonzero(as_tuple=True)
-        targets = batch.tokens[row, column + 1].to(self._device)
-        weights = batch.weights[row, column + 1].to(self._device)
-        hidden = hidden_states(
-            self._adapter.model, batch.tokens.to(self._device), batch.mask.to(self._device)
-        )
-        return token_losses(self._head, hidden[where.to(self._device)], targets), weights, row
-
     def _anchor(self, plan: StepPlan, gradients: dict[str, torch.Tensor]) -> tuple[float, int]:
         """Add the KL anchor's gradient; return the mean KL and the tokens it took."""
         import torch
@@ -315,18 +306,15 @@ class Trainer:
         hidden_of = [self._material.general_hidden[i] for i in plan.general]
         positions = sum(h.shape[0] for h in hidden_of) or 1
         value, tokens = 0.0, 0
-        for batch in passes(chosen, self.tokens_per_pass, self._pad):
+        for batch in passes(chosen, self.tokens_per_pass, self._pad, self._opening):
             self._watcher.between_passes()
-            where = predicting(batch.weights).to(self._device)
-            hidden = hidden_states(
-                self._adapter.model, batch.tokens.to(self._device), batch.mask.to(self._device)
-            )
-            base = torch.cat([hidden_of[r] for r in batch.rows]).to(self._device)
-            divergence = token_kl(self._head, hidden[where], base).sum() / positions
+            hidden = hidden_states(self._adapter.model, batch)
+            base = torch.cat([hidden_of[i] for i in _runs(batch.owners)]).to(self._device)
+            divergence = token_kl(self._head, hidden, base).sum() / positions
             (divergence * self._recipe.kl_weight).backward()
             self._adapter.take_gradients(gradients)
             value += float(divergence.detach())
-            tokens += int(batch.mask.sum())
+            tokens += batch.real
         return value, tokens
 
     def _clip(self, gradients: dict[str, torch.Tensor]) -> float:
@@ -373,6 +361,14 @@ class Trainer:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         self._watcher.pass_halved(self.tokens_per_pass)
+
+
+def _runs(owners: torch.Tensor) -> list[int]:
+    """Return the owners in the order in which their places stand in a pass."""
+    import torch
+
+    runs: list[int] = torch.unique_consecutive(owners).tolist()
+    return runs
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

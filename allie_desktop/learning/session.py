@@ -1,0 +1,452 @@
+"""One attempt of one episode inside the worker: prepare, train, validate.
+
+The model is loaded once and serves all three phases. Whatever is finished is on disk before the next step
+begins, so that a session that was killed anywhere goes on from there:
+
+    attempt-N/checkpoints/step-*   training, resumable
+    attempt-N/trained/             the trained adapter and ``training.json``: training is over
+    candidate/, report.json        the result; then the worker's work is over
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from allie_desktop.domain.errors import ModelError, TrainingError
+from allie_desktop.domain.events import (
+    BatchHalved,
+    CandidateWritten,
+    CheckpointWritten,
+    HeldOutMeasured,
+    Job,
+    Phase,
+    PhaseFinished,
+    PhaseStarted,
+    StepFinished,
+)
+from allie_desktop.domain.quality import TAUGHT_ORIGINS
+from allie_desktop.domain.validation import (
+    HeldOutPoint,
+    TrainingCurvePoint,
+    TrainingSummary,
+    WorkerReport,
+)
+from allie_desktop.ipc.protocol import encode_document
+from allie_desktop.learning.adapter import Adapter
+from allie_desktop.learning.batches import passes, plan_steps
+from allie_desktop.learning.chat_format import ChatFormat
+from allie_desktop.learning.checkpoint import CheckpointFolder
+from allie_desktop.learning.evaluate import Evaluator, encode_all, measure
+from allie_desktop.learning.ewc import EwcPenalty, FisherFactors, estimate_fisher
+from allie_desktop.learning.general_set import GeneralSet, general_set
+from allie_desktop.learning.memory import free_memory, pass_size, peak_memory
+from allie_desktop.learning.trainer import HeldOut, Material, StepReport, Trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+    from allie_desktop.domain.planning import Plan
+    from allie_desktop.domain.ports import Redactor, ToxicityScorer
+    from allie_desktop.learning.control import Control
+    from allie_desktop.models.loading import LoadedBase
+
+_TRAINED = "training.json"
+_CURVE_POINTS = 200
+_FISHER_SEQUENCES = 48
+
+
+class Session:
+    """Runs once. ``loaded`` is the base model; ``control`` the line to the parent."""
+
+    def __init__(
+        self,
+        job: Job,
+        plan: Plan,
+        loaded: LoadedBase,
+        control: Control,
+        *,
+        toxicity: ToxicityScorer,
+        redactor: Redactor,
+    ) -> None:
+        self._job, self._plan, self._loaded, self._control = job, plan, loaded, control
+        self._toxicity, self._redactor = toxicity, redactor
+        self._folder = Path(job.folder)
+        self._attempt = self._folder / f"attempt-{job.attempt}"
+        self._attempt.mkdir(parents=True, exist_ok=True)
+        self._checkpoints = CheckpointFolder(self._attempt / "checkpoints", plan.digest)
+        self._chat = ChatFormat(loaded.tokenizer)
+        self._seconds = self._read_seconds()
+        self._curve: list[TrainingCurvePoint] = []
+        self._held_out: list[HeldOutPoint] = []
+        self._stopped_early = ""
+
+    def run(self) -> None:
+        """Do the whole attempt; raises StopRequestedError after leaving a checkpoint."""
+        with self._phase("prepare", total=4):
+            self._prepare()
+        if self._read_trained() is None:
+            with self._phase("train", total=len(self._steps)):
+                self._train()
+        else:
+            self._adapter.load(self._attempt / "trained")
+        with self._phase("validate", total=3):
+            self._validate()
+
+    # -- prepare -------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        recipe, plan = self._plan.recipe, self._plan
+        device = self._loaded.device
+        self._size = pass_size(
+            self._loaded.model,
+            plan.geometry.rank,
+            recipe.maximum_length,
+            free_memory(device),
+            cpu=device.type == "cpu",
+        )
+        self._general = self._general_set()
+        self._note(1, 4, "the base model's own questions and answers")
+        self._adapter = Adapter(self._loaded.model, plan.geometry, plan.seed)
+        if self._size.checkpointing or recipe.gradient_checkpointing:
+            self._adapter.model.gradient_checkpointing_enable({"use_reentrant": False})
+            self._adapter.model.enable_input_require_grads()
+        self._base_state = self._adapter.zero_state()
+        if self._job.parent_adapter is not None:
+            self._adapter.load(Path(self._job.parent_adapter))
+            self._active_state = self._adapter.state()
+        else:
+            self._active_state = self._base_state
+        self._evaluator = Evaluator(
+            self._adapter,
+            self._chat,
+            tokens_per_pass=2 * self._size.tokens,
+            between=self._control.between,
+        )
+        self._encode()
+        self._note(2, 4, "what will be learnt")
+        self._adapter.set_state(self._base_state)
+        self._general_hidden = self._evaluator.hidden(self._general.train)
+        self._held_hidden = self._evaluator.hidden(self._general.holdout[::2])
+        self._adapter.set_state(self._active_state)
+        self._note(3, 4, "what the base model answers")
+        self._penalty = self._ewc()
+        self._note(4, 4, "what must not be forgotten")
+
+    def _general_set(self) -> GeneralSet:
+        recipe = self._plan.recipe
+
+        def progress(done: int, wanted: int) -> None:
+            self._control.send(
+                StepFinished(
+                    phase="prepare", step=done, total=wanted, what="the base model writes its own questions"
+                )
+            )
+
+        return general_set(
+            self._loaded.model,
+            self._chat,
+            base_sha256=self._plan.base.sha256,
+            prompts=recipe.general_prompts,
+            reply_tokens=recipe.general_tokens,
+            cache=Path(self._job.cache),
+            progress=progress,
+            between=self._control.between,
+        )
+
+    def _encode(self) -> None:
+        """Turn examples into tokens and plan the steps."""
+        plan, recipe = self._plan, self._plan.recipe
+        length = min(recipe.maximum_length, self._size.longest)
+        new = encode_all(self._chat, plan.train, length)
+        if not new:
+            raise TrainingError(
+                "Nothing of the chosen material can be put into the base model's chat format.",
+                "Choose another base model, or look at the conversations that were chosen.",
+            )
+        self._new = [e for _, e in new]
+        self._replay = [e for _, e in encode_all(self._chat, plan.replay, length)]
+        self._validation = [e for _, e in encode_all(self._chat, plan.validation, length)]
+        self._held_phrasings = [e for _, e in encode_all(self._chat, plan.phrasings[::2], length)]
+        groups: dict[str, list[int]] = {}
+        ordinary: list[int] = []
+        for index, (example, _) in enumerate(new):
+            if example.origin in TAUGHT_ORIGINS:
+                groups.setdefault(example.group, []).append(index)
+            else:
+                ordinary.append(index)
+        self._steps = plan_steps(
+            taught=list(groups.values()),
+            ordinary=ordinary,
+            lengths=[len(e) for e in self._new],
+            replay_lengths=[len(e) for e in self._replay],
+            general_count=len(self._general.train) if recipe.kl_weight > 0 else 0,
+            general_per_step=recipe.general_per_step,
+            taught_epochs=recipe.taught_epochs,
+            ordinary_epochs=recipe.ordinary_epochs,
+            batch_tokens=recipe.batch_tokens,
+            replay_share=recipe.replay_share,
+            seed=plan.seed,
+        )
+
+    def _ewc(self) -> EwcPenalty | None:
+        """Return the penalty that keeps the adapter where earlier material needs it."""
+        recipe = self._plan.recipe
+        if recipe.ewc_weight <= 0:
+            return None
+        fisher = FisherFactors.load(self._attempt, self._adapter.pairs)
+        if fisher is None:
+            old = [*self._replay, *self._general.train][:_FISHER_SEQUENCES]
+            fisher = estimate_fisher(
+                self._adapter.model,
+                self._adapter.pairs,
+                self._watched(
+                    passes(old, self._size.tokens, self._loaded.tokenizer.pad_token_id, self._chat.opening())
+                ),
+                self._plan.seed,
+            )
+            if self._job.parent_adapter is not None:
+                older = FisherFactors.load(Path(self._job.parent_adapter), self._adapter.pairs)
+                if older is not None:
+                    fisher = fisher.blended(older, recipe.ewc_decay)
+            fisher.save(self._attempt)
+        return EwcPenalty(fisher, self._active_state, self._adapter.scaling, recipe.ewc_weight)
+
+    def _watched(self, items: Sequence[Any]) -> Iterator[Any]:
+        for item in items:
+            self._control.between()
+            yield item
+
+    # -- train ---------------------------------------------------------------------------------------
+
+    def _train(self) -> None:
+        recipe = self._plan.recipe
+        self._trainer = Trainer(
+            self._adapter,
+            Material(self._new, self._replay, self._general.train, self._general_hidden),
+            self._steps,
+            recipe,
+            self,
+            pad_token=self._loaded.tokenizer.pad_token_id,
+            opening=self._chat.opening(),
+            tokens_per_pass=self._size.tokens,
+            penalty=self._penalty,
+            kl_budget=recipe.kl_budget,
+        )
+        saved = self._checkpoints.newest()
+        if saved is not None:
+            self._trainer.restore(saved)
+            self._curve = [TrainingCurvePoint(**p) for p in saved.numbers.get("curve", ())]
+            self._held_out = [HeldOutPoint(**p) for p in saved.numbers.get("held_out", ())]
+        self._started = self._last_checkpoint = time.monotonic()
+        try:
+            self._stopped_early = self._trainer.run()
+        except BaseException:
+            self._write_checkpoint()
+            raise
+        self._write_trained()
+
+    # The trainer's Watcher:
+
+    def between_passes(self) -> None:
+        self._control.between()
+
+    def after_step(self, report: StepReport) -> None:
+        total = len(self._steps)
+        state = self._trainer.state
+        speed = state.tokens / state.seconds if state.seconds else 0.0
+        spent = self._seconds.get("train", 0.0) + time.monotonic() - self._started
+        self._control.send(
+            StepFinished(
+                phase="train",
+                step=report.step,
+                total=total,
+                loss=report.loss,
+                replay_loss=report.replay_loss,
+                kl=report.kl,
+                ewc=report.ewc,
+                gradient_norm=report.gradient_norm,
+                learning_rate=report.learning_rate,
+                tokens_per_second=speed,
+                seconds_left=spent / report.step * (total - report.step),
+            )
+        )
+        if report.step % max(1, total // _CURVE_POINTS) == 0 or report.step == total:
+            self._curve.append(
+                TrainingCurvePoint(
+                    step=report.step,
+                    loss=report.loss,
+                    replay_loss=report.replay_loss,
+                    kl=report.kl,
+                    ewc=report.ewc,
+                    gradient_norm=report.gradient_norm,
+                    learning_rate=report.learning_rate,
+                )
+            )
+        due = time.monotonic() - self._last_checkpoint >= self._plan.recipe.checkpoint_seconds
+        if due or self._control.checkpoint_wanted():
+            self._write_checkpoint()
+
+    def evaluate(self, step: int) -> HeldOut:
+        parts = [
+            sum(losses) / len(losses)
+            for sequences in (self._validation, self._held_phrasings)
+            if (losses := self._evaluator.losses(sequences))
+        ]
+        if not parts:  # nothing was held out: the loss on what is learnt is better than nothing
+            losses = self._evaluator.losses(self._new[:16])
+            parts = [sum(losses) / len(losses)]
+        kls = self._evaluator.divergences(self._general.holdout[::2], self._held_hidden)
+        held = HeldOut(sum(parts) / len(parts), sum(kls) / len(kls) if kls else 0.0)
+        self._held_out.append(HeldOutPoint(step=step, loss=held.objective, kl=held.kl))
+        best = held.objective < self._trainer.state.best_objective
+        self._control.send(HeldOutMeasured(step=step, loss=held.objective, kl=held.kl, best=best))
+        return held
+
+    def out_of_time(self) -> bool:
+        spent = self._seconds.get("train", 0.0) + time.monotonic() - self._started
+        return spent > self._plan.budget.train_seconds
+
+    def pass_halved(self, tokens_per_pass: int) -> None:
+        self._control.send(BatchHalved(tokens_per_pass=tokens_per_pass))
+
+    def _write_checkpoint(self) -> None:
+        self._last_checkpoint = time.monotonic()
+        snapshot = self._trainer.snapshot()
+        snapshot.numbers["curve"] = [asdict(p) for p in self._curve]
+        snapshot.numbers["held_out"] = [asdict(p) for p in self._held_out]
+        path = self._checkpoints.write(snapshot)
+        self._write_seconds("train", self._started)
+        self._started = time.monotonic()
+        self._control.send(CheckpointWritten(step=snapshot.step, path=str(path)))
+
+    def _write_trained(self) -> None:
+        state = self._trainer.state
+        summary = TrainingSummary(
+            steps=state.step,
+            planned_steps=len(self._steps),
+            tokens=state.tokens,
+            tokens_per_second=state.tokens / state.seconds if state.seconds else 0.0,
+            peak_memory_bytes=peak_memory(self._loaded.device),
+            device=self._loaded.device.type,
+            dtype=str(self._loaded.dtype).removeprefix("torch."),
+            stopped_early=self._stopped_early,
+            best_step=state.best_step,
+            curve=tuple(self._curve),
+            held_out=tuple(self._held_out),
+        )
+        scratch = self._attempt / "trained.writing"
+        shutil.rmtree(scratch, ignore_errors=True)
+        self._adapter.save(scratch)
+        (scratch / _TRAINED).write_text(json.dumps(asdict(summary)), "utf-8")
+        shutil.rmtree(self._attempt / "trained", ignore_errors=True)
+        os.replace(scratch, self._attempt / "trained")
+        self._checkpoints.clear()
+
+    def _read_trained(self) -> TrainingSummary | None:
+        try:
+            text = (self._attempt / "trained" / _TRAINED).read_text("utf-8")
+        except OSError:
+            return None
+        numbers = json.loads(text)
+        numbers["curve"] = tuple(TrainingCurvePoint(**p) for p in numbers["curve"])
+        numbers["held_out"] = tuple(HeldOutPoint(**p) for p in numbers["held_out"])
+        return TrainingSummary(**numbers)
+
+    # -- validate ------------------------------------------------------------------------------------
+
+    def _validate(self) -> None:
+        summary = self._read_trained()
+        if summary is None:
+            raise ModelError("The trained adapter is gone from the disk.", "Start the episode again.")
+        states: dict[str, dict[str, torch.Tensor]] = {
+            "base": self._base_state,
+            "active": self._active_state,
+            "candidate": self._adapter.state(),
+        }
+        done = iter(range(1, 4))
+        measurements = measure(
+            self._evaluator,
+            self._adapter,
+            states,
+            self._plan,
+            self._chat,
+            self._general.holdout[1::2] or self._general.holdout,
+            self._toxicity,
+            self._redactor,
+            lambda arm: self._note(next(done), 3, f"answers of the {arm} model", phase="validate"),
+        )
+        candidate = self._folder / "candidate"
+        scratch = self._folder / "candidate.writing"
+        shutil.rmtree(scratch, ignore_errors=True)
+        self._adapter.save(scratch)
+        fisher = FisherFactors.load(self._attempt, self._adapter.pairs)
+        if fisher is not None:
+            fisher.save(scratch)
+        shutil.rmtree(candidate, ignore_errors=True)
+        os.replace(scratch, candidate)
+        self._write_seconds("validate", self._phase_started)
+        self._phase_started = time.monotonic()
+        report = WorkerReport(
+            episode_id=self._job.episode_id,
+            plan_digest=self._plan.digest,
+            training=summary,
+            measurements=measurements,
+            seconds=dict(self._seconds),
+        )
+        target = self._folder / "report.json"
+        temporary = target.with_suffix(".writing")
+        with temporary.open("wb") as file:
+            file.write(encode_document(report))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+        self._control.send(
+            CandidateWritten(
+                adapter=str(candidate), report=str(target), stopped_early=summary.stopped_early
+            )
+        )
+
+    # -- phases and their time -----------------------------------------------------------------------
+
+    @contextmanager
+    def _phase(self, phase: Phase, total: int) -> Iterator[None]:
+        self._control.between()
+        self._control.send(PhaseStarted(phase=phase, total=0 if phase == "train" else total))
+        self._phase_started = time.monotonic()
+        try:
+            yield
+        finally:
+            if phase != "train":  # training writes its time with each checkpoint
+                self._write_seconds(phase, self._phase_started)
+            elif hasattr(self, "_started"):
+                self._write_seconds(phase, self._started)
+        self._control.send(PhaseFinished(phase=phase, seconds=self._seconds[phase]))
+
+    def _note(self, step: int, total: int, what: str, phase: Phase = "prepare") -> None:
+        self._control.send(StepFinished(phase=phase, step=step, total=total, what=what))
+
+    def _read_seconds(self) -> dict[str, float]:
+        try:
+            saved = json.loads((self._attempt / "seconds.json").read_text("utf-8"))
+            return {str(k): float(v) for k, v in saved.items() if math.isfinite(float(v))}
+        except (OSError, ValueError, AttributeError, TypeError):
+            return {}
+
+    def _write_seconds(self, phase: str, since: float) -> None:
+        self._seconds[phase] = self._seconds.get(phase, 0.0) + time.monotonic() - since
+        temporary = self._attempt / "seconds.writing"
+        temporary.write_text(json.dumps(self._seconds), "utf-8")
+        os.replace(temporary, self._attempt / "seconds.json")
+
+
