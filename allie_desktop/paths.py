@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,13 +59,8 @@ class AppPaths:
 
     @property
     def models(self) -> Path:
-        """The folder with one folder a base model, each with its versions."""
+        """The folder with one folder a base model, each with the versions made on top of it."""
         return self.data / "models"
-
-    def base_folder(self, base_name: str) -> Path:
-        """Return the folder of everything learnt on top of one base model."""
-        slug = re.sub(r"[^A-Za-z0-9._-]+", "-", base_name).strip("-.") or "base"
-        return self.models / slug
 
     @property
     def episodes(self) -> Path:

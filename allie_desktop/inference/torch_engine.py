@@ -52,8 +52,8 @@ class _Prompt:
 
 
 class TorchEngine:
-    """Generates with one base model and any number of adapters. Calls may come from any thread; they
-    run one after another."""
+    """Generates with one base model, which is its own from then on, and any number of adapters. Calls may
+    come from any thread; they run one after another."""
 
     def __init__(self, base: LoadedBase) -> None:
         self._base = base

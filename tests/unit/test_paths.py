@@ -93,22 +93,6 @@ def test_a_home_that_cannot_be_made_is_a_sentence():
         AppPaths.in_folder(Path("/proc/allie")).prepare()
 
 
-@pytest.mark.parametrize(
-    ("name", "folder"),
-    [
-        ("SmolLM2-135M-Instruct", "SmolLM2-135M-Instruct"),
-        ("../../etc", "etc"),
-        ("a b/c", "a-b-c"),
-        ("…", "base"),
-        ("..", "base"),
-    ],
-)
-def test_the_folder_of_a_base_model_stays_inside_models(tmp_path, name, folder):
-    paths = AppPaths.in_folder(tmp_path)
-
-    assert paths.base_folder(name) == paths.models / folder
-
-
 def test_resources_are_found():
     assert resource("sample_conversations.jsonl").is_file()
 

@@ -1,0 +1,465 @@
+"""The composition root: the only module that knows every part and joins them.
+
+Parts are made when they are first asked for, and their modules are imported then: what a command does not
+use costs it nothing, and nothing but answering and learning loads torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+from datetime import datetime, timezone
+from functools import cached_property
+from itertools import takewhile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from allie_desktop import __version__
+from allie_desktop.domain.errors import AllieError, BadInputError, ModelError
+from allie_desktop.domain.lifecycle import FINAL_STATES, EpisodeState
+from allie_desktop.domain.ports import Resources
+from allie_desktop.domain.readings import Readings
+from allie_desktop.paths import AppPaths
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from allie_desktop.domain.conditions import Decision
+    from allie_desktop.domain.conversation import ImportSummary
+    from allie_desktop.domain.planning import BaseModel, Plan
+    from allie_desktop.domain.ports import Progress
+    from allie_desktop.domain.settings import Preferences
+    from allie_desktop.domain.validation import Judgement, WorkerReport
+    from allie_desktop.inference.answering import Answerer
+    from allie_desktop.inference.torch_engine import TorchEngine
+    from allie_desktop.ipc.episode_folder import EpisodeFolders
+    from allie_desktop.services.collection import Collector
+    from allie_desktop.services.deployment import Deployment
+    from allie_desktop.services.orchestrator import Orchestrator
+    from allie_desktop.services.preferences import PreferencesService
+    from allie_desktop.store.alerts import SqliteAlerts
+    from allie_desktop.store.conversations import SqliteConversations
+    from allie_desktop.store.database import Database
+    from allie_desktop.store.episodes import SqliteEpisodes
+    from allie_desktop.store.replay import SqliteReplay
+    from allie_desktop.store.version_folders import VersionFolders
+
+_LOG_BYTES = 1024 * 1024
+
+#: What an episode takes beside the weights.
+_LIBRARIES_BYTES = 1_200_000_000
+_CHECKPOINTS_BYTES = 500_000_000
+#: A GGUF file of four bits a weight grows so many times when it is unpacked to sixteen.
+_UNPACKED = 4
+
+#: Episodes to look back for those that brought nothing.
+_EPISODES_READ = 50
+_FRUITLESS = frozenset({EpisodeState.FAILED, EpisodeState.REJECTED})
+
+
+def open_program() -> Program:
+    """Return the program over the person's home; raise :class:`HomeError` when that cannot be used."""
+    paths = AppPaths.from_environment().prepare()
+    log_to_file(paths)
+    return Program(paths)
+
+
+def open_demo(home: Path) -> Program:
+    """Return a program in a home of its own, which shares only the cache of unpacked models with the
+    person's: nothing in there is of the person, and filling it takes a minute."""
+    own = AppPaths.in_folder(home).prepare()
+    try:
+        shared = AppPaths.from_environment().prepare().cache
+    except AllieError:
+        shared = own.cache
+    return Program(AppPaths(data=own.data, cache=shared, logs=own.logs))
+
+
+def open_unprepared() -> Program:
+    """Return the program without making its folders, for those who look whether that can be done."""
+    return Program(AppPaths.from_environment())
+
+
+def check_format(file_format: str) -> None:
+    """Raise :class:`BadInputError` unless files can be read in this format."""
+    from allie_desktop.imports.registry import AUTO, importer_named
+
+    if file_format != AUTO:
+        importer_named(file_format)
+
+
+def log_to_file(paths: AppPaths | None = None) -> Path | None:
+    """Send log messages to the program's log from now on; return it, or None when it cannot be written."""
+    from logging.handlers import RotatingFileHandler
+
+    file = (paths or AppPaths.from_environment()).log_file
+    root = logging.getLogger()
+    if any(isinstance(h, RotatingFileHandler) and h.baseFilename == str(file) for h in root.handlers):
+        return file
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handler = RotatingFileHandler(file, maxBytes=_LOG_BYTES, backupCount=2, encoding="utf-8")
+    except OSError:
+        return None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root.addHandler(handler)
+    logging.getLogger("allie_desktop").setLevel(logging.INFO)
+    return file
+
+
+class SystemClock:
+    """:class:`domain.ports.Clock` over the system's clocks."""
+
+    def now(self) -> datetime:
+        """See :meth:`domain.ports.Clock.now`."""
+        return datetime.now(timezone.utc)
+
+    def monotonic(self) -> float:
+        """See :meth:`domain.ports.Clock.monotonic`."""
+        import time
+
+        return time.monotonic()
+
+
+class Program:
+    """Every part of the program over one home. Use it in a ``with`` block, from one thread."""
+
+    def __init__(self, paths: AppPaths) -> None:
+        self.paths = paths
+        self.clock = SystemClock()
+        self._closing = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.close()
+
+    # --- the store ---
+
+    @cached_property
+    def database(self) -> Database:
+        """The open store."""
+        from allie_desktop.store.database import Database
+
+        return self._closing.enter_context(Database.open(self.paths.database))
+
+    @cached_property
+    def conversations(self) -> SqliteConversations:
+        """The person's conversations."""
+        from allie_desktop.store.conversations import SqliteConversations
+
+        return SqliteConversations(self.database)
+
+    @cached_property
+    def episodes(self) -> SqliteEpisodes:
+        """The episodes and their history."""
+        from allie_desktop.store.episodes import SqliteEpisodes
+
+        return SqliteEpisodes(self.database)
+
+    @cached_property
+    def replay(self) -> SqliteReplay:
+        """The replay buffer's membership."""
+        from allie_desktop.store.replay import SqliteReplay
+
+        return SqliteReplay(self.database)
+
+    @cached_property
+    def alerts(self) -> SqliteAlerts:
+        """What the person should know."""
+        from allie_desktop.store.alerts import SqliteAlerts
+
+        return SqliteAlerts(self.database)
+
+    @cached_property
+    def settings(self) -> PreferencesService:
+        """The person's preferences."""
+        from allie_desktop.services.preferences import PreferencesService
+        from allie_desktop.store.settings import SqliteSettings
+
+        return PreferencesService(SqliteSettings(self.database))
+
+    @property
+    def preferences(self) -> Preferences:
+        """The preferences as they are."""
+        return self.settings.current
+
+    # --- conversations in and out ---
+
+    def import_file(self, path: Path, file_format: str = "auto") -> ImportSummary:
+        """Read a file into the store; raise :class:`ImportFileError` when it is of no use as a whole."""
+        from allie_desktop.imports.registry import read
+
+        return self.collector().import_all(read(path, file_format))
+
+    def export_to(self, stream: IO[bytes], *, source: str = "") -> int:
+        """Write conversations in the native form; return how many."""
+        from allie_desktop.imports.native import to_native_line
+
+        count = 0
+        for conversation in self.conversations.export(source=source):
+            stream.write(to_native_line(conversation).encode() + b"\n")
+            count += 1
+        return count
+
+    def export_to_file(self, path: Path, *, source: str = "") -> int:
+        """Write conversations to a file that is either whole or not there; return how many."""
+        target = Path(os.path.abspath(path.expanduser()))
+        scratch = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            with open(scratch, "xb", opener=_private) as stream:
+                count = self.export_to(stream, source=source)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(scratch, target)
+        except OSError as error:
+            why = (error.strerror or type(error).__name__).lower()
+            raise BadInputError(f"{target} cannot be written: {why}.", "Name another file.") from error
+        finally:
+            scratch.unlink(missing_ok=True)
+        return count
+
+    # --- models and versions ---
+
+    def base(self) -> BaseModel:
+        """Return the base model of the settings, checked; raise :class:`ModelError`."""
+        from allie_desktop.models.catalogue import resolve_base
+
+        return resolve_base(self.preferences.base_model, self.paths.cache)
+
+    @cached_property
+    def versions(self) -> VersionFolders:
+        """The versions made on top of the base model."""
+        from allie_desktop.store.version_folders import VersionFolders
+
+        base = self.base()
+        return VersionFolders(self.paths.models, base_name=base.name, base_sha256=base.sha256)
+
+    @cached_property
+    def engine(self) -> TorchEngine:
+        """The torch engine with the base model loaded. Takes seconds and loads torch."""
+        from allie_desktop.inference.torch_engine import TorchEngine
+        from allie_desktop.models.loading import load_base
+
+        return TorchEngine(load_base(self.base(), cache=self.paths.cache, device=self._wanted_device()))
+
+    def unload_engine(self) -> None:
+        """Free the engine's memory; it is loaded again when it is next asked for."""
+        self.__dict__.pop("engine", None)
+
+    def answerer(self) -> Answerer:
+        """Return who answers single questions."""
+        from allie_desktop.inference.answering import Answerer
+
+        return Answerer(self.versions, lambda: self.engine)
+
+    def collector(self) -> Collector:
+        """Return who takes conversations in and judges them."""
+        from allie_desktop.safety.near_duplicates import MinHashNearDuplicates
+        from allie_desktop.safety.toxicity import LexiconToxicity
+        from allie_desktop.services.collection import Collector
+
+        return Collector(
+            self.conversations,
+            toxicity=LexiconToxicity(),
+            near_duplicates=MinHashNearDuplicates(),
+            clock=self.clock,
+            versions=self._versions_if_any(),
+        )
+
+    def _versions_if_any(self) -> VersionFolders | None:
+        """Return the versions; None without a usable base model, which must not keep anybody's data from
+        being imported or forgotten."""
+        try:
+            return self.versions
+        except ModelError:
+            return None
+
+    # --- learning ---
+
+    @cached_property
+    def files(self) -> EpisodeFolders:
+        """The folders of the episodes."""
+        from allie_desktop.ipc.episode_folder import EpisodeFolders
+
+        return EpisodeFolders(self.paths.episodes)
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """Who puts versions into use and takes them back."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        from allie_desktop.inference.probe import TorchProbe
+        from allie_desktop.services.deployment import Deployment
+
+        software = {"allie": __version__}
+        for package in ("torch", "transformers", "peft"):
+            with contextlib.suppress(PackageNotFoundError):
+                software[package] = version(package)
+        return Deployment(
+            versions=self.versions,
+            conversations=self.conversations,
+            episodes=self.episodes,
+            files=self.files,
+            probe=TorchProbe(lambda: self.engine),
+            update_replay=self.planner().update_replay,
+            clock=self.clock,
+            software=software,
+        )
+
+    def orchestrator(self, progress: Progress) -> Orchestrator:
+        """Return who runs episodes in this process; ``progress`` is told of every event."""
+        from allie_desktop.domain.validation import judge
+        from allie_desktop.ipc.episode_lock import FileEpisodeLock
+        from allie_desktop.ipc.worker_client import SubprocessWorkerClient
+        from allie_desktop.services.attempts import WorkerLimits
+        from allie_desktop.services.orchestrator import Orchestrator
+        from allie_desktop.services.retention import Retention
+
+        preferences, base = self.preferences, self.base()
+        return Orchestrator(
+            episodes=self.episodes,
+            versions=self.versions,
+            alerts=self.alerts,
+            files=self.files,
+            lock=FileEpisodeLock(self.paths.data),
+            worker=SubprocessWorkerClient(),
+            deployment=self.deployment,
+            retention=Retention(
+                versions=self.versions,
+                episodes=self.episodes,
+                files=self.files,
+                keep_versions=preferences.keep_versions,
+            ),
+            plan=self.planner(),
+            judge=judge,
+            need=lambda _: self.need(),
+            free=self.free_resources,
+            clock=self.clock,
+            base_sha256=base.sha256,
+            cache=self.paths.cache,
+            progress=progress,
+            limits=WorkerLimits(
+                attempts=preferences.max_attempts,
+                threads=preferences.training_threads or None,
+                device=self._wanted_device(),
+            ),
+        )
+
+    def decision(self, *, learn_now: bool = False) -> Decision:
+        """Say whether `allie learn` would start, or go on with an unfinished episode, and why not."""
+        from allie_desktop.domain.conditions import Need, Profile, Request, decide, may_continue
+
+        need = self.need()
+        ask = may_continue if self.episodes.unfinished() else decide
+        return ask(
+            self.readings(),
+            self.preferences,
+            now=self.clock.now().astimezone(),
+            learn_now=learn_now,
+            request=Request(need=Need(memory_bytes=need.memory_bytes or 0, disk_bytes=need.disk_bytes)),
+            profile=Profile.HEADLESS,
+        )
+
+    def readings(self) -> Readings:
+        """Return what can be seen without sensors: the material, memory, disk and the load."""
+        counts, free = self.conversations.counts(), self.free_resources()
+        ended = [e for e in self.episodes.latest(limit=_EPISODES_READ) if e.state in FINAL_STATES]
+        fruitless = list(takewhile(lambda e: e.state in _FRUITLESS, ended))
+        return Readings(
+            new_conversations=counts.eligible_new,
+            mean_quality=counts.eligible_new_quality if counts.eligible_new else None,
+            last_episode_at=ended[0].finished_at if ended else None,
+            failures_in_row=len(fruitless),
+            last_failure_at=fruitless[0].finished_at if fruitless else None,
+            cpu_busy_percent=_load_percent(),
+            free_memory_bytes=free.memory_bytes,
+            free_disk_bytes=free.disk_bytes,
+        )
+
+    def rollback(self, to: str | None) -> str:
+        """Let another version answer (None: the parent of the active one); return its name."""
+        return self.deployment.rollback(to).active
+
+    def write_report_page(self, episode_id: str) -> Path | None:
+        """Write the page that a person reads beside an episode's report; None without a report."""
+        from allie_desktop.services.report_page import render_html
+
+        known = self.report_of(episode_id)
+        if known is None:
+            return None
+        report, judgement, plan, version = known
+        page = self.files.report(episode_id).with_suffix(".html")
+        try:
+            page.write_text(render_html(report, judgement, plan, version=version), encoding="utf-8")
+        except OSError as error:
+            logging.getLogger(__name__).warning("%s could not be written: %s", page, error)
+            return None
+        return page
+
+    def report_of(self, episode_id: str) -> tuple[WorkerReport, Judgement, Plan | None, str] | None:
+        """Return an episode's report, what the gate says of it, its plan and its version; None without."""
+        from allie_desktop.domain.validation import WorkerReport, judge
+        from allie_desktop.ipc.protocol import decode_document
+
+        episode = self.episodes.get(episode_id)
+        try:
+            report = decode_document(self.files.report(episode_id).read_bytes(), WorkerReport)
+            plan = self.files.read_plan(episode_id, "" if episode is None else episode.plan_digest)
+        except (OSError, AllieError):
+            return None
+        version = "" if episode is None or episode.version is None else episode.version
+        return report, judge(report.measurements, seed=plan.seed), plan, version
+
+    # --- the machine ---
+
+    def free_resources(self) -> Resources:
+        """Return the memory and disk space that an episode could take."""
+        from allie_desktop.ipc.process import available_memory_bytes
+
+        folder = self.paths.data
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        return Resources(memory_bytes=available_memory_bytes(), disk_bytes=shutil.disk_usage(folder).free)
+
+    def device_and_dtype(self) -> tuple[str, str]:
+        """Return where learning computes and in which numbers; loads torch."""
+        from allie_desktop.models.loading import best_device, best_dtype
+
+        device = best_device(self._wanted_device())
+        return str(device), str(best_dtype(device)).removeprefix("torch.")
+
+    def need(self) -> Resources:
+        """Return what an episode takes, estimated from the size of the base model.
+
+        Memory: the libraries, the weights twice (once while they are unpacked), and the smallest passes;
+        the worker takes larger ones where there is more. Disk: the unpacked weights, checkpoints, and
+        the candidate.
+        """
+        base = Path(self.base().path)
+        if base.is_dir():
+            weights = sum(file.stat().st_size for file in base.glob("*.safetensors"))
+        else:
+            weights = base.stat().st_size * _UNPACKED
+        return Resources(memory_bytes=_LIBRARIES_BYTES + 2 * weights, disk_bytes=_CHECKPOINTS_BYTES + weights)
+
+    def _wanted_device(self) -> str | None:
+        from allie_desktop.domain.settings import Device
+
+        device = self.preferences.device
+        return None if device is Device.BEST else device.value
+
+
+def _load_percent() -> float | None:
+    """Return how busy the processor was in the last minute; None where nobody can tell."""
+    try:
+        return min(100.0, 100.0 * os.getloadavg()[0] / (os.cpu_count() or 1))
+    except (AttributeError, OSError):
+        return None
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,171 @@
+"""What ``allie doctor`` finds. Every look is taken alone, so that one broken thing hides no other."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from allie_desktop import __version__
+from allie_desktop.domain.errors import AllieError
+
+if TYPE_CHECKING:
+    from allie_desktop.bootstrap import Program
+
+_GIGABYTE = 1_000_000_000
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that is not as it should be, and what to do about it."""
+
+    message: str
+    remedy: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Diagnosis:
+    """What was found; None where it could not be found out. Sizes in bytes."""
+
+    allie: str = __version__
+    python: str = field(default_factory=platform.python_version)
+    system: str = field(
+        default_factory=lambda: f"{platform.system()} {platform.release()} {platform.machine()}"
+    )
+    home: str = ""
+    cores: int = field(default_factory=_cores)
+    free_memory_bytes: int | None = None
+    free_disk_bytes: int | None = None
+    torch: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+    model: str | None = None
+    model_path: str | None = None
+    conversations: int | None = None
+    store_bytes: int | None = None
+    active: str | None = None
+    versions: int | None = None
+    sensors: str = "Allie has no sensors yet: `allie learn` runs when you start it."
+    tray: str = "Allie has no tray icon yet."
+    problems: list[Problem] = field(default_factory=list)
+
+
+def diagnose(program: Program) -> Diagnosis:
+    """Look at everything; raises nothing."""
+    found = Diagnosis(home=str(program.paths.data))
+    looks: tuple[Callable[[Program, Diagnosis], None], ...] = (
+        _home,
+        _machine,
+        _torch,
+        _model,
+        _store,
+        _settings,
+        _versions,
+        _alerts,
+    )
+    for look in looks:
+        try:
+            look(program, found)
+        except AllieError as error:
+            found.problems.append(Problem(message=error.message, remedy=error.remedy))
+        except Exception as error:  # noqa: BLE001 - a doctor that faints helps nobody
+            what = look.__name__.strip("_")
+            found.problems.append(
+                Problem(
+                    message=f"Looking at the {what} failed with {type(error).__name__}: {error}",
+                    remedy="Please report this.",
+                )
+            )
+    return found
+
+
+def lines(found: Diagnosis) -> Iterator[str]:
+    """Yield what was found as lines for a person."""
+    yield f"Allie {found.allie}, Python {found.python}, {found.system}"
+    yield f"Files: {found.home}"
+    yield (
+        f"Machine: {found.cores} cores, {_size(found.free_memory_bytes)} memory and "
+        f"{_size(found.free_disk_bytes)} disk space free"
+    )
+    yield f"Learning: torch {found.torch or 'missing'}" + (
+        f" on {found.device} in {found.dtype}" if found.device else ""
+    )
+    yield f"Base model: {found.model or 'none'}" + (f" ({found.model_path})" if found.model_path else "")
+    if found.conversations is not None:
+        yield f"Store: {found.conversations:,} conversations, {_size(found.store_bytes)}"
+    if found.active is not None:
+        yield f"Versions: {found.versions}, active: {found.active}"
+    yield f"Sensors: {found.sensors}"
+    yield f"Tray: {found.tray}"
+    if not found.problems:
+        yield "No problems found."
+    for problem in found.problems:
+        yield f"Problem: {problem.message}"
+        if problem.remedy:
+            yield f"  → {problem.remedy}"
+
+
+def _home(program: Program, _found: Diagnosis) -> None:
+    program.paths.prepare()
+
+
+def _machine(program: Program, found: Diagnosis) -> None:
+    free = program.free_resources()
+    found.free_memory_bytes, found.free_disk_bytes = free.memory_bytes, free.disk_bytes
+
+
+def _torch(program: Program, found: Diagnosis) -> None:
+    try:
+        found.torch = version("torch")
+    except PackageNotFoundError:
+        found.problems.append(
+            Problem(message="torch is not installed.", remedy="Run packaging/bootstrap.py again.")
+        )
+        return
+    found.device, found.dtype = program.device_and_dtype()
+
+
+def _model(program: Program, found: Diagnosis) -> None:
+    base = program.base()
+    found.model, found.model_path = base.name, base.path
+
+
+def _store(program: Program, found: Diagnosis) -> None:
+    program.database.check(full=True)
+    found.conversations = program.conversations.counts().conversations
+    found.store_bytes = program.database.size_bytes()
+
+
+def _settings(program: Program, found: Diagnosis) -> None:
+    for warning in program.settings.warnings:
+        found.problems.append(Problem(message=warning, remedy="Set it again with `allie settings set`."))
+
+
+def _versions(program: Program, found: Diagnosis) -> None:
+    lineage = program.versions.all()
+    found.versions = len(lineage)
+    found.active = program.versions.pointer().active
+    for entry in lineage:
+        try:
+            program.versions.verify(entry.metadata.version)
+        except AllieError as error:
+            found.problems.append(Problem(message=error.message, remedy=error.remedy))
+
+
+def _alerts(program: Program, found: Diagnosis) -> None:
+    for alert in program.alerts.open():
+        if alert.severity != "info":
+            found.problems.append(Problem(message=alert.message, remedy=alert.remedy))
+
+
+def _size(count: int | None) -> str:
+    return "unknown" if count is None else f"{count / _GIGABYTE:.1f} GB"
