@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from allie_desktop.domain.ports import Candidate
 from allie_desktop.domain.quality import TAUGHT_ORIGINS
@@ -35,6 +35,16 @@ class Caps:
     def limit(self, share: float) -> int:
         """Return the number of conversations that a share allows."""
         return max(int(share * self.conversations), min(self.minimum, self.conversations))
+
+    def wider(self, factor: int) -> Caps:
+        """Return caps that let ``factor`` times as much through, in the same proportions."""
+        return replace(
+            self,
+            conversations=self.conversations * factor,
+            taught=self.taught * factor,
+            characters=self.characters * factor,
+            minimum=self.minimum * factor,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
