@@ -136,7 +136,7 @@ everything = {
 }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(**everything)
 def test_background_learning_never_runs_beside_a_person_nor_where_it_cannot_see_one(
     judge, readings, preferences, now, request, previous
@@ -161,7 +161,7 @@ def test_background_learning_never_runs_beside_a_person_nor_where_it_cannot_see_
         assert open_at or start == end
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(**everything, learn_now=st.booleans(), profile=st.sampled_from(Profile))
 def test_nothing_that_anybody_asks_for_passes_a_hard_lack(
     judge, readings, preferences, now, request, previous, learn_now, profile
