@@ -20,6 +20,8 @@ MAXIMUM_RECORD_BYTES = 32 * 1024**2
 
 _CHUNK_BYTES = 256 * 1024
 _WHITE = b" \t\r\n"
+_QUOTE, _BACKSLASH, _BRACKET, _BRACE = b'"\\[{'
+_OPENING = b"[{"
 _ESCAPED_SURROGATE = re.compile(
     rb"\\(?:(?P<pair>u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
@@ -83,13 +85,12 @@ def elements(stream: BinaryIO, limit_bytes: int = MAXIMUM_RECORD_BYTES) -> Itera
 class _Splitter:
     """Follows brackets and strings through chunks that may end anywhere."""
 
-    # Up to the next bracket outside strings. A string ends at a raw line feed too: JSON allows none
-    # inside, so that a forgotten quote does not turn the rest of the file inside out.
-    _SKIP = re.compile(rb'[^"\[\]{}]*(?:"[^"\\\n]*(?:\\.[^"\\\n]*)*"[^"\[\]{}]*)*', re.DOTALL)
+    # Up to and with the next bracket outside strings, or the quote of a string that does not end here. A
+    # string ends at a raw line feed too: JSON allows none inside, so that a forgotten quote does not turn
+    # the rest of the file inside out.
+    _NEXT = re.compile(rb'[^"\[\]{}]*(?:"[^"\\\n]*(?:\\.[^"\\\n]*)*"[^"\[\]{}]*)*["\[\]{}]', re.DOTALL)
     _STRING = re.compile(rb'[^"\\\n]*(?:\\.[^"\\\n]*)*', re.DOTALL)
     _BETWEEN = re.compile(rb"[^ \t\r\n,]")
-    _QUOTE, _BACKSLASH, _BRACE = b'"\\{'
-    _OPENING = b"[{"
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -110,34 +111,33 @@ class _Splitter:
         self._held = b""
         mark = counted = 0
         at = self._string_end(data, 0) if self._in_string else 0
-        skip, length, depth, outer_depth = self._SKIP.match, len(data), self._depth, self._outer_depth
-        while at < length:
-            skipped = skip(data, at)
-            at = skipped.end() if skipped else length
-            if at == length:
-                break
-            byte = data[at]
-            if byte == self._QUOTE:
+        find_next, length, depth, outer_depth = self._NEXT.match, len(data), self._depth, self._outer_depth
+        while found := find_next(data, at):
+            at = found.end()
+            byte = data[at - 1]
+            if byte == _QUOTE:
                 self._in_string = True
-                at = self._string_end(data, at + 1)
-                continue
-            opening = byte in self._OPENING
-            if outer_depth is None:
-                yield from self._gap(data, mark, at, counted)
-                mark = at + 1
-                if opening and (byte == self._BRACE or depth):
+                at = self._string_end(data, at)
+            elif outer_depth is not None:
+                if byte in _OPENING:
+                    depth += 1
+                    continue
+                depth -= 1
+                if depth <= outer_depth:
+                    self._keep(data[mark:at])
+                    mark = at
+                    outer_depth = None
+                    yield self._end()
+            else:
+                yield from self._gap(data, mark, at - 1, counted)
+                mark = at
+                if byte == _BRACE or (byte == _BRACKET and depth):
                     outer_depth = depth
                     self._line += data.count(b"\n", counted, at)
-                    mark = counted = at
+                    mark, counted = at - 1, at
                     self._first_line = self._line
                     self._gap_told = False
-            depth = depth + 1 if opening else max(depth - 1, 0)
-            at += 1
-            if outer_depth is not None and depth <= outer_depth:
-                self._keep(data[mark:at])
-                mark = at
-                outer_depth = None
-                yield self._end()
+                depth = depth + 1 if byte in _OPENING else max(depth - 1, 0)
         end = length - len(self._held)
         if outer_depth is None:
             yield from self._gap(data, mark, end, counted)
@@ -160,11 +160,11 @@ class _Splitter:
         end = body.end() if body else len(data)
         if end == len(data):
             return end
-        if data[end] == self._BACKSLASH:
+        if data[end] == _BACKSLASH:
             self._held = data[end:]
             return len(data)
         self._in_string = False
-        return end + (data[end] == self._QUOTE)
+        return end + (data[end] == _QUOTE)
 
     def _keep(self, piece: bytes) -> None:
         self._size_bytes += len(piece)
