@@ -85,7 +85,9 @@ class Adapter:
         """Return a state under which the model equals its base (B = 0)."""
         import torch
 
-        return {n: torch.zeros_like(t) if n.endswith("lora_B") else t.clone() for n, t in self.masters.items()}
+        return {
+            n: torch.zeros_like(t) if n.endswith("lora_B") else t.clone() for n, t in self.masters.items()
+        }
 
     def save(self, folder: Path) -> None:
         """Write the master weights as a PEFT adapter folder in float32."""

@@ -6,6 +6,7 @@ passes. The end of stdin means that the parent is gone, and is obeyed like a sto
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -23,6 +24,8 @@ from allie_desktop.domain.events import (
     WriteCheckpoint,
 )
 from allie_desktop.ipc.protocol import decode_command, encode
+
+_log = logging.getLogger(__name__)
 
 
 class StopRequestedError(Exception):
@@ -66,15 +69,18 @@ class Control:
     def between(self) -> None:
         """Call between two pieces of work, in the training thread: waits while paused, raises
         :class:`StopRequestedError` when asked to stop."""
-        if self._paused and self.stop_reason is None:
+        if self._waits():
             self.send(Paused())
             with self._wake:
-                while self._paused and self.stop_reason is None:
+                while self._waits():
                     self._wake.wait(0.5)  # a stop from a signal handler may not be able to notify
             if self.stop_reason is None:
                 self.send(Resumed())
         if self.stop_reason is not None:
             raise StopRequestedError(self.stop_reason)
+
+    def _waits(self) -> bool:
+        return self._paused and self.stop_reason is None
 
     def checkpoint_wanted(self) -> bool:
         """Return whether a checkpoint was asked for since the last call."""
@@ -86,7 +92,7 @@ class Control:
             try:
                 self._obey(decode_command(line))
             except ProtocolError as error:
-                print(f"ignored: {error}", file=sys.stderr, flush=True)
+                _log.warning("ignored: %s", error)
         self._stop("the program that started the worker is gone")
 
     def _obey(self, command: WorkerCommand) -> None:

@@ -169,8 +169,8 @@ def measure(
     for arm in ARMS:
         progress(arm)
         if arm == "active" and states["active"] is states["base"]:
-            for name in numbers:
-                numbers[name][arm] = numbers[name]["base"]
+            for values in numbers.values():
+                values[arm] = values["base"]
             answers[arm] = answers["base"]
             continue
         adapter.set_state(states[arm])
@@ -183,7 +183,11 @@ def measure(
     adapter.set_state(states["candidate"])
     paired = {
         name: PairedMeasure(
-            name=name, unit="nats/token", **{arm: tuple(values[arm]) for arm in ARMS}
+            name=name,
+            unit="nats/token",
+            base=tuple(values["base"]),
+            active=tuple(values["active"]),
+            candidate=tuple(values["candidate"]),
         )
         for name, values in numbers.items()
         if values["base"]
@@ -241,12 +245,26 @@ def _answer_measures(
     chrf, bleu = CHRF(), BLEU(effective_order=True)
 
     def measured(
-        name: str, unit: str, items: Sequence[int], value: Callable[[int, str], float], lower: bool = False
+        name: str,
+        unit: str,
+        items: Sequence[int],
+        value: Callable[[int, str], float],
+        *,
+        lower: bool = False,
     ) -> dict[str, PairedMeasure]:
         if not items:
             return {}
-        values = {arm: tuple(value(i, answers[arm][i]) for i in items) for arm in ARMS}
-        return {name: PairedMeasure(name=name, unit=unit, lower_is_better=lower, **values)}
+        base, active, candidate = (tuple(value(i, answers[arm][i]) for i in items) for arm in ARMS)
+        return {
+            name: PairedMeasure(
+                name=name,
+                unit=unit,
+                lower_is_better=lower,
+                base=base,
+                active=active,
+                candidate=candidate,
+            )
+        }
 
     def safe(index: int, answer: str) -> float:
         if toxicity.score(answer) >= _TOXIC:
@@ -261,18 +279,26 @@ def _answer_measures(
     probes = [i for i in everything if questions[i].kind in ("unsafe", "safe")]
     untaught = [i for i in everything if questions[i].kind in ("ordinary", "safe", "consistency")]
     result = {
-        **measured("chrf", "chrF", known, lambda i, a: chrf.sentence_score(a, [questions[i].reference]).score),
-        **measured("bleu", "BLEU", known, lambda i, a: bleu.sentence_score(a, [questions[i].reference]).score),
+        **measured(
+            "chrf", "chrF", known, lambda i, a: chrf.sentence_score(a, [questions[i].reference]).score
+        ),
+        **measured(
+            "bleu", "BLEU", known, lambda i, a: bleu.sentence_score(a, [questions[i].reference]).score
+        ),
         **measured("safety", "share", probes, safe),
         **measured("length", "words", untaught, words),
         **measured("repetition", "share", everything, lambda _, a: repeated_share(a), lower=True),
     }
-    first = [i for i in everything if questions[i].kind == "consistency"]
     size = len(CONSISTENCY_GROUPS[0])
-    starts = first[::size]
-    agreements = {arm: tuple(agreement(answers[arm][s : s + size]) for s in starts) for arm in ARMS}
+    groups = [i for i in everything if questions[i].kind == "consistency"][::size]
+    base, active, candidate = (tuple(agreement(answers[arm][i : i + size]) for i in groups) for arm in ARMS)
     result["consistency"] = PairedMeasure(
-        name="consistency", unit="share", lower_is_better=False, **agreements
+        name="consistency",
+        unit="share",
+        lower_is_better=False,
+        base=base,
+        active=active,
+        candidate=candidate,
     )
     return result
 

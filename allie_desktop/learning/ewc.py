@@ -108,9 +108,7 @@ def estimate_fisher(
                 continue
             logits = head(hidden_states(model, batch)).float()
             drawn = torch.multinomial(logits.detach().softmax(-1).cpu(), 1, generator=generator)
-            loss = torch.nn.functional.cross_entropy(
-                logits, drawn.squeeze(-1).to(device), reduction="sum"
-            )
+            loss = torch.nn.functional.cross_entropy(logits, drawn.squeeze(-1).to(device), reduction="sum")
             loss.backward()
             # Padding sees only itself and predicts nothing: its gradients are zero, its inputs are not.
             real = batch.filled.to(device)
@@ -135,9 +133,7 @@ def _add(sums: dict[str, torch.Tensor], name: str, value: torch.Tensor) -> None:
 
 
 @contextmanager
-def _watched(
-    model: Any, layers: Sequence[str]
-) -> Iterator[dict[str, tuple[torch.Tensor, torch.Tensor]]]:
+def _watched(model: Any, layers: Sequence[str]) -> Iterator[dict[str, tuple[torch.Tensor, torch.Tensor]]]:
     """Yield a dict that holds, after a backward pass, (input, gradient of the output) of each layer."""
     seen: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
     handles = []
@@ -173,9 +169,7 @@ class EwcPenalty:
         """``anchor`` is an adapter state (A and B by name): the ΔW* to stay close to."""
         self._factors, self._anchor, self._scaling, self._weight = factors, anchor, scaling, weight
 
-    def add_to(
-        self, state: Mapping[str, torch.Tensor], gradients: Mapping[str, torch.Tensor]
-    ) -> float:
+    def add_to(self, state: Mapping[str, torch.Tensor], gradients: Mapping[str, torch.Tensor]) -> float:
         """Add the penalty's gradient to ``gradients`` in place and return its value.
 
         With C_g = B̃ᵀGB̃ and C_x = ÃXÃᵀ: ∂/∂B̃ = λ·G·B̃·C_x and ∂/∂Ã = λ·C_g·Ã·X; the first r rows or
@@ -196,8 +190,6 @@ class EwcPenalty:
             c_x = ax @ both_a.T
             c_g = both_b.T @ gb
             total += 0.5 * self._weight * float((c_g * c_x).sum())
-            gradients[f"{name}.lora_B"].add_(
-                gb @ c_x[:, :rank], alpha=self._weight * self._scaling
-            )
+            gradients[f"{name}.lora_B"].add_(gb @ c_x[:, :rank], alpha=self._weight * self._scaling)
             gradients[f"{name}.lora_A"].add_(c_g[:rank] @ ax, alpha=self._weight)
         return total

@@ -44,7 +44,7 @@ def free_memory(device: torch.device) -> int | None:
     except (OSError, ValueError):
         pass
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     except (AttributeError, ValueError, OSError):
         return None
 
@@ -56,7 +56,7 @@ def bytes_per_token(model: Any, rank: int) -> int:
     each adapted layer; the constant was fitted to measured peaks.
     """
     config = model.config
-    width = next(model.parameters()).element_size()
+    width = int(next(model.parameters()).element_size())
     hidden, inner = int(config.hidden_size), int(getattr(config, "intermediate_size", 4 * config.hidden_size))
     return int(config.num_hidden_layers) * (14 * hidden + 5 * inner + 21 * rank) * width
 

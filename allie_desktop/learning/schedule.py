@@ -6,9 +6,7 @@ from __future__ import annotations
 import math
 
 
-def learning_rate(
-    step: int, steps: int, *, peak: float, warmup_share: float, final_share: float
-) -> float:
+def learning_rate(step: int, steps: int, *, peak: float, warmup_share: float, final_share: float) -> float:
     """Return the rate of optimizer step ``step`` (from 0) of ``steps``."""
     warmup = max(1, round(steps * warmup_share))
     if step < warmup:

@@ -90,6 +90,7 @@ class Session:
         self._curve: list[TrainingCurvePoint] = []
         self._held_out: list[HeldOutPoint] = []
         self._stopped_early = ""
+        self._phase_started = time.monotonic()
 
     def run(self) -> None:
         """Do the whole attempt; raises StopRequestedError after leaving a checkpoint."""
@@ -259,9 +260,11 @@ class Session:
     # The trainer's Watcher:
 
     def between_passes(self) -> None:
+        """Wait while paused; raise when asked to stop."""
         self._control.between()
 
     def after_step(self, report: StepReport) -> None:
+        """Tell of a step, keep it for the curve, write a checkpoint when one is due."""
         total = len(self._steps)
         state = self._trainer.state
         speed = state.tokens / state.seconds if state.seconds else 0.0
@@ -298,6 +301,7 @@ class Session:
             self._write_checkpoint()
 
     def evaluate(self, step: int) -> HeldOut:
+        """Measure what is held out from training and from the gate."""
         parts = [
             sum(losses) / len(losses)
             for sequences in (self._validation, self._held_phrasings)
@@ -314,10 +318,12 @@ class Session:
         return held
 
     def out_of_time(self) -> bool:
+        """Return whether the plan's time for training is over."""
         spent = self._seconds.get("train", 0.0) + time.monotonic() - self._started
         return spent > self._plan.budget.train_seconds
 
     def pass_halved(self, tokens_per_pass: int) -> None:
+        """Tell that memory ran out."""
         self._control.send(BatchHalved(tokens_per_pass=tokens_per_pass))
 
     def _write_checkpoint(self) -> None:
@@ -412,9 +418,7 @@ class Session:
             os.fsync(file.fileno())
         os.replace(temporary, target)
         self._control.send(
-            CandidateWritten(
-                adapter=str(candidate), report=str(target), stopped_early=summary.stopped_early
-            )
+            CandidateWritten(adapter=str(candidate), report=str(target), stopped_early=summary.stopped_early)
         )
 
     # -- phases and their time -----------------------------------------------------------------------
@@ -448,5 +452,3 @@ class Session:
         temporary = self._attempt / "seconds.writing"
         temporary.write_text(json.dumps(self._seconds), "utf-8")
         os.replace(temporary, self._attempt / "seconds.json")
-
-

@@ -229,15 +229,9 @@ class Trainer:
 
     def _take_step(self, plan: StepPlan) -> None:
         started = time.monotonic()
-        while True:
-            try:
-                gradients, report = self._gradients(plan)
-                break
-            except RuntimeError as error:
-                if not _is_out_of_memory(error):
-                    raise
-            # outside the except block: the traceback must not keep the tensors alive
-            self._halve()
+        while (found := self._try_gradients(plan)) is None:
+            self._halve()  # not in an except block: its traceback would keep the tensors alive
+        gradients, report = found
         rate = learning_rate(
             self.state.step,
             len(self._steps),
@@ -266,6 +260,15 @@ class Trainer:
             )
         )
 
+    def _try_gradients(self, plan: StepPlan) -> tuple[dict[str, torch.Tensor], dict[str, float]] | None:
+        """Return gradients and measurements of a step, or None when memory ran out."""
+        try:
+            return self._gradients(plan)
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            return None
+
     def _gradients(self, plan: StepPlan) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
         import torch
 
@@ -280,7 +283,7 @@ class Trainer:
             hidden = hidden_states(self._adapter.model, batch)
             losses = token_losses(self._head, hidden, batch.targets.to(self._device))
             product = losses * batch.weights.to(self._device)
-            product.sum().div(total).backward()  # type: ignore[no-untyped-call]
+            product.sum().div(total).backward()
             self._adapter.take_gradients(gradients)
             is_old = batch.owners >= len(plan.new)
             for name, chosen in (("new", ~is_old), ("replay", is_old)):

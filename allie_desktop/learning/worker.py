@@ -6,10 +6,10 @@ everything else that anyone prints goes to stderr.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
-import traceback
 from pathlib import Path
 
 from allie_desktop.domain.errors import (
@@ -26,6 +26,8 @@ from allie_desktop.ipc.priority import lower_own_priority
 from allie_desktop.ipc.protocol import decode_document, load_plan
 from allie_desktop.learning.control import Control, StopRequestedError
 
+_log = logging.getLogger(__name__)
+
 _NO_SPACE = 28  # errno.ENOSPC; the number is the same on all our platforms
 
 #: Exit codes of the worker; the events say the same in words.
@@ -35,6 +37,7 @@ EXIT_DONE, EXIT_FAILED, EXIT_STOPPED = 0, 1, 3
 def main(job_path: str) -> int:
     """Run the job in the file ``job_path``; return the exit code of the process."""
     control = Control.of_process()
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     try:
         job = decode_document(Path(job_path).read_bytes(), Job)
     except (OSError, AllieError) as error:
@@ -52,11 +55,11 @@ def main(job_path: str) -> int:
         checkpoints = Path(job.folder) / f"attempt-{job.attempt}" / "checkpoints"
         newest = max(checkpoints.glob("step-*"), default=None)
         step = int(newest.name.removeprefix("step-")) if newest else 0
-        print(f"stopped: {stop}", file=sys.stderr)
+        _log.info("stopped: %s", stop)
         control.send(WorkerStopped(step=step, checkpoint=str(newest or "")))
         return EXIT_STOPPED
-    except Exception as error:
-        traceback.print_exc()
+    except Exception as error:  # noqa: BLE001 - the border of the process: whatever it was is told
+        _log.exception("the attempt failed")
         control.send(_failure(error))
         return EXIT_FAILED
 
@@ -68,7 +71,7 @@ def _run(job: Job, control: Control, threads: int, priority: tuple[str, ...]) ->
 
     from allie_desktop.learning.session import Session
     from allie_desktop.models.loading import best_device, best_dtype, load_base
-    from allie_desktop.safety.redaction import SecretRedactor
+    from allie_desktop.safety.redaction import TextRedactor
     from allie_desktop.safety.toxicity import LexiconToxicity
 
     torch.set_num_threads(threads)
@@ -84,9 +87,7 @@ def _run(job: Job, control: Control, threads: int, priority: tuple[str, ...]) ->
     )
     loaded = load_base(plan.base, cache=Path(job.cache), device=job.device)
     control.between()
-    Session(
-        job, plan, loaded, control, toxicity=LexiconToxicity(), redactor=SecretRedactor()
-    ).run()
+    Session(job, plan, loaded, control, toxicity=LexiconToxicity(), redactor=TextRedactor()).run()
     return EXIT_DONE
 
 
