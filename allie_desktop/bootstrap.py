@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from allie_desktop.ipc.episode_folder import EpisodeFolders
     from allie_desktop.services.collection import Collector
     from allie_desktop.services.deployment import Deployment
+    from allie_desktop.services.episode_settings import EpisodePlanner
     from allie_desktop.services.orchestrator import Orchestrator
     from allie_desktop.services.preferences import PreferencesService
     from allie_desktop.store.alerts import SqliteAlerts
@@ -256,8 +257,8 @@ class Program:
 
         return Answerer(self.versions, lambda: self.engine)
 
-    def collector(self) -> Collector:
-        """Return who takes conversations in and judges them."""
+    def collector(self, *, versions: VersionFolders | None = None) -> Collector:
+        """Return who takes conversations in and judges them, and marks ``versions`` when one is forgotten."""
         from allie_desktop.safety.near_duplicates import MinHashNearDuplicates
         from allie_desktop.safety.toxicity import LexiconToxicity
         from allie_desktop.services.collection import Collector
@@ -267,16 +268,16 @@ class Program:
             toxicity=LexiconToxicity(),
             near_duplicates=MinHashNearDuplicates(),
             clock=self.clock,
-            versions=self._versions_if_any(),
+            versions=versions,
         )
 
-    def _versions_if_any(self) -> VersionFolders | None:
-        """Return the versions; None without a usable base model, which must not keep anybody's data from
-        being imported or forgotten."""
+    def forget(self, conversation_id: str) -> tuple[str, ...]:
+        """Delete a conversation for good; return the versions that learnt from it, which are marked."""
         try:
-            return self.versions
+            versions = self.versions
         except ModelError:
-            return None
+            versions = None  # a broken base model must not keep anybody's words from being forgotten
+        return self.collector(versions=versions).forget(conversation_id).versions
 
     # --- learning ---
 
@@ -286,6 +287,23 @@ class Program:
         from allie_desktop.ipc.episode_folder import EpisodeFolders
 
         return EpisodeFolders(self.paths.episodes)
+
+    @cached_property
+    def planner(self) -> EpisodePlanner:
+        """Who freezes what an episode will use."""
+        from allie_desktop.safety.near_duplicates import MinHashNearDuplicates
+        from allie_desktop.safety.redaction import TextRedactor
+        from allie_desktop.services.episode_settings import EpisodePlanner
+        from allie_desktop.services.planner import Planner
+
+        return EpisodePlanner(
+            Planner(self.conversations, self.replay, TextRedactor(), MinHashNearDuplicates()),
+            episodes=self.episodes,
+            replay=self.replay,
+            base=self.base(),
+            preferences=lambda: self.preferences,
+            clock=self.clock,
+        )
 
     @cached_property
     def deployment(self) -> Deployment:
@@ -305,7 +323,7 @@ class Program:
             episodes=self.episodes,
             files=self.files,
             probe=TorchProbe(lambda: self.engine),
-            update_replay=self.planner().update_replay,
+            update_replay=lambda plan: self.planner.update_replay(plan),  # noqa: PLW0108 - not made for a rollback
             clock=self.clock,
             software=software,
         )
@@ -334,7 +352,7 @@ class Program:
                 files=self.files,
                 keep_versions=preferences.keep_versions,
             ),
-            plan=self.planner(),
+            plan=self.planner,
             judge=judge,
             need=lambda _: self.need(),
             free=self.free_resources,

@@ -151,7 +151,7 @@ def forget(
         found = program.conversations.get(conversation_id).conversation
         if not yes and not as_json and sys.stdin is not None and sys.stdin.isatty():
             typer.confirm(f"Forget “{_shortened(found.title or found.id)}” for good?", abort=True)
-        versions = program.collector().forget(found.id).versions
+        versions = program.forget(found.id)
     if as_json:
         print_json({"id": found.id, "forgotten": True, "versions": versions})
         return

@@ -15,8 +15,6 @@ from allie_desktop.domain.errors import AllieError
 if TYPE_CHECKING:
     from allie_desktop.bootstrap import Program
 
-_GIGABYTE = 1_000_000_000
-
 
 def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
@@ -168,4 +166,6 @@ def _alerts(program: Program, found: Diagnosis) -> None:
 
 
 def _size(count: int | None) -> str:
-    return "unknown" if count is None else f"{count / _GIGABYTE:.1f} GB"
+    if count is None:
+        return "unknown"
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
