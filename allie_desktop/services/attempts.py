@@ -230,8 +230,9 @@ class Attempts:
                 "The system killed the worker, most likely for want of memory.",
                 "Close other programs, or choose a smaller base model.",
             )
-        how = "could not be started" if result.returncode is None else f"ended with code {result.returncode}"
-        return "crashed", f"The worker {how} without saying why.", report_it
+        if result.returncode is None:
+            return "crashed", "The worker could not be started.", report_it
+        return "crashed", f"The worker ended with code {result.returncode} without saying why.", report_it
 
 
 def last_attempt(files: EpisodeFiles, plan: Plan) -> tuple[Plan, int]:

@@ -351,13 +351,13 @@ class Orchestrator:
         if judgement.verdict is not Verdict.DEPLOY:
             self._alerts.resolve(FAILURE_ALERT)
             return self._end(episode, EpisodeState.REJECTED, " ".join(judgement.reasons))
-        self._episodes.change(episode.id, EpisodeState.DEPLOYING, at=self._clock.now())
         return self._deploy(episode, plan)
 
     def _deploy(self, episode: Episode, plan: Plan | None) -> EpisodeResult:
         """Deploy, or finish deploying. Without its plan only what is active already can be finished."""
         began = self._clock.monotonic()
-        if episode.state is EpisodeState.YIELDED:
+        known = self._episodes.get(episode.id)
+        if known is None or known.state is not EpisodeState.DEPLOYING:
             self._episodes.change(episode.id, EpisodeState.DEPLOYING, at=self._clock.now())
         try:
             if plan is not None:
@@ -372,11 +372,9 @@ class Orchestrator:
             )
             return self._end(episode, EpisodeState.REJECTED, error.message, error.remedy)
         except AllieError as error:
-            known = self._episodes.get(episode.id) or episode
+            episode = self._recovery.count_interruption(self._episodes.get(episode.id) or episode)
             self._alert(FAILURE_ALERT, error.message, error.remedy)
-            return self._end(
-                self._recovery.count_interruption(known), EpisodeState.YIELDED, error.message, error.remedy
-            )
+            return self._end(episode, EpisodeState.YIELDED, error.message, error.remedy)
         seconds = {**episode.seconds, "deploy": round(self._clock.monotonic() - began, 3)}
         self._alerts.resolve(FAILURE_ALERT)
         result = self._end(replace(episode, seconds=seconds), EpisodeState.COMPLETED, "")
