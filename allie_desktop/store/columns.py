@@ -67,15 +67,20 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} cannot be kept as JSON")
 
 
+# json.dumps makes a new encoder at every call with other options than its own.
+_LENIENT = json.JSONEncoder(default=_plain, separators=(",", ":"))
+_STRICT = json.JSONEncoder(default=_plain, separators=(",", ":"), allow_nan=False)
+
+
 def to_json(value: object, *, strict: bool = False) -> str:
     """Return ``value`` as JSON text; raise TypeError or ValueError when it has no JSON form.
 
     ``strict`` refuses NaN and the infinities, which other readers of JSON do not know.
     """
-    return json.dumps(value, default=_plain, separators=(",", ":"), allow_nan=not strict)
+    return (_STRICT if strict else _LENIENT).encode(value)
 
 
-def mapping_text(value: Mapping[str, object]) -> str | None:
+def mapping_text(value: Mapping[str, Any]) -> str | None:
     """Return a mapping as JSON text; None when it is empty."""
     return to_json(value) if value else None
 

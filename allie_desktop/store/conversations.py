@@ -31,12 +31,14 @@ class SqliteConversations:
         self._database = database
 
     def add(self, batch: Sequence[Assessed]) -> AddResult:
-        """Add a batch in one transaction, as the port says; a few hundred at a time is fastest."""
+        """Add a batch in one transaction, as the port says. Some thousands at a time are fastest."""
         with self._database.transaction() as connection:
             first_new: int = connection.execute(
                 "SELECT coalesce(max(key), 0) + 1 FROM conversations"
             ).fetchone()[0]
-            outcomes = [self._add_one(connection, assessed, first_new) for assessed in batch]
+            inserts = records.Inserts(connection, first_new)
+            outcomes = [self._add_one(connection, assessed, inserts, first_new) for assessed in batch]
+            inserts.write()
             records.index_new(connection, first_new)
         return AddResult(
             added=outcomes.count("added"),
@@ -186,11 +188,23 @@ class SqliteConversations:
         """Yield all conversations, oldest first, without holding a lock in between."""
         return listing.export(self._database, source=source)
 
-    def _add_one(self, connection: sqlite3.Connection, assessed: Assessed, first_new: int) -> _Outcome:
+    def _add_one(
+        self,
+        connection: sqlite3.Connection,
+        assessed: Assessed,
+        inserts: records.Inserts,
+        first_new: int,
+    ) -> _Outcome:
         conversation = assessed.conversation
         conversation_id = text(conversation.id)
+        if conversation_id in inserts.ids or assessed.content_hash in inserts.hashes:
+            inserts.write()  # so that it is found below
         same = connection.execute(
-            "SELECT key FROM conversations WHERE content_hash = ? ORDER BY id = ? DESC, key LIMIT 1",
+            """
+            SELECT key FROM conversations
+            WHERE substr(content_hash, 1, 16) = substr(?1, 1, 16) AND content_hash = ?1
+            ORDER BY id = ?2 DESC, key LIMIT 1
+            """,
             (assessed.content_hash, conversation_id),
         ).fetchone()
         if same is not None:
@@ -199,7 +213,7 @@ class SqliteConversations:
             "SELECT key FROM conversations WHERE id = ?", (conversation_id,)
         ).fetchone()
         if namesake is None:
-            records.insert(connection, assessed, conversation_id)
+            inserts.add(assessed, conversation_id)
             return "added"
         key: int = namesake[0]
         old = records.load(connection, [key])[key]
@@ -208,7 +222,8 @@ class SqliteConversations:
             return "updated"
         if _continues(old.conversation.turns, conversation.turns):
             return "duplicate"
-        records.insert(connection, assessed, _free_id(connection, conversation_id, assessed.content_hash))
+        inserts.write()
+        inserts.add(assessed, _free_id(connection, conversation_id, assessed.content_hash))
         return "added"
 
     def _take_feedback(

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: UPSERT, window functions, ``VACUUM INTO`` and safe ``trusted_schema`` are all there from 3.31 on.
 _OLDEST_SQLITE = (3, 31, 0)
 
+#: SQLite takes a shorter file for an empty one, and would write over it.
+_SMALLEST_FILE_BYTES = 512
+
 _PRAGMAS = (
     # A state is persisted before its action, and must last through a power cut: NORMAL would not do.
     "PRAGMA synchronous=FULL",
@@ -84,6 +87,8 @@ class Database:
         private_files.keep_private(
             path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
         )
+        if 0 < path.stat().st_size < _SMALLEST_FILE_BYTES:
+            raise failures.corrupt(path, backups.newest_path(), "it is too short")
         with _explained(path, backups):
             connection = sqlite3.connect(path, timeout=busy_timeout_seconds, isolation_level=None)
         database = cls(connection, path, backups, now)
@@ -197,10 +202,27 @@ class Database:
         newest = self.backups.newest_path()
         if not is_new and newest is not None and migrations.is_blank(connection):
             raise failures.corrupt(self.path, newest, "it is empty")
+        if self._ends_within_a_page():
+            raise failures.corrupt(self.path, newest, "its end is missing")
         if check:
             self.check()
         if migrations.pending(connection, steps):
             migrations.migrate(connection, self.backups, steps)
+        if connection.execute("SELECT 1 FROM erasures LIMIT 1").fetchone():
+            from allie_desktop.store import erasure  # which stands on this module
+
+            erasure.finish(self)
+
+    def _ends_within_a_page(self) -> bool:
+        """Whether the file was cut off. SQLite notices missing pages, but takes the rest of one for whole.
+
+        A crash while the log is copied into the file may look the same, but then the log is still there.
+        """
+        log = self.path.with_name(f"{self.path.name}-wal")
+        if log.exists() and log.stat().st_size:
+            return False
+        page_size: int = self._connection.execute("PRAGMA page_size").fetchone()[0]
+        return self.path.stat().st_size % page_size != 0
 
     def _roll_back(self) -> None:
         # A full disk may have ended the transaction already.
@@ -214,7 +236,7 @@ class Database:
         ]
         with self.transaction() as connection:
             try:
-                connection.execute("INSERT INTO search (search) VALUES ('integrity-check')")
+                connection.execute("INSERT INTO search (search, rank) VALUES ('integrity-check', 1)")
             except sqlite3.DatabaseError:
                 problems.append("the search index does not match the texts")
             columns = [row[1] for row in connection.execute("PRAGMA table_info(recount)")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -17,7 +18,8 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         if not _is_shared(folder):
-            _narrow(folder, PRIVATE_FOLDER)
+            with contextlib.suppress(PermissionError):  # somebody else's folder; the file is private anyway
+                _narrow(folder, PRIVATE_FOLDER)
     except OSError as error:
         raise StoreError(
             f"The folder {folder} cannot be used ({error.strerror}).",

@@ -35,9 +35,9 @@ ORIGINS = {origin.value: origin for origin in TargetOrigin}
 
 _INSERT = """
     INSERT INTO conversations
-    (id, created_us, source, title, turns, score, eligible, origin, split, topic, characters, content_hash,
+    (key, id, created_us, source, title, turns, score, eligible, origin, split, topic, characters, content_hash,
      signature, extra)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _UPDATE = """
     UPDATE conversations SET
@@ -67,21 +67,79 @@ def chunks(keys: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
         yield ",".join("?" * len(group)), group
 
 
-def insert(connection: sqlite3.Connection, assessed: Assessed, conversation_id: str) -> int:
-    """Add a conversation under an id; return its key. The search index is for the caller."""
-    columns = _columns(assessed)
-    key = connection.execute(_INSERT, (text(conversation_id), *columns)).lastrowid
-    assert key is not None  # an INSERT that raised nothing has one
-    turns = assessed.conversation.turns
-    connection.executemany(
-        _INSERT_TURN,
-        [
+class Inserts:
+    """New conversations on their way into the tables; many at a time cost far fewer statements.
+
+    ``ids`` and ``hashes`` are of those not written yet. The search index is for the caller.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, first_key: int) -> None:
+        self._connection = connection
+        self._next_key = first_key
+        self._conversations: list[tuple[object, ...]] = []
+        self._turns: list[tuple[object, ...]] = []
+        self._findings = _Findings()
+        self.ids: set[str] = set()
+        self.hashes: set[str] = set()
+
+    def add(self, assessed: Assessed, conversation_id: str) -> None:
+        """Take a conversation that is to be added under this id."""
+        key = self._next_key
+        self._next_key += 1
+        self._conversations.append((key, conversation_id, *_columns(assessed)))
+        self._turns += [
             (key, position, turn.role.value, text(turn.content), mapping_text(turn.extra))
+            for position, turn in enumerate(assessed.conversation.turns)
+        ]
+        self._findings.add(key, assessed)
+        self.ids.add(conversation_id)
+        self.hashes.add(assessed.content_hash)
+
+    def write(self) -> None:
+        """Write what was taken."""
+        self._connection.executemany(_INSERT, self._conversations)
+        self._connection.executemany(_INSERT_TURN, self._turns)
+        self._findings.write(self._connection)
+        for taken in (self._conversations, self._turns, self.ids, self.hashes):
+            taken.clear()
+
+
+class _Findings:
+    """Rows of what was found out about conversations."""
+
+    def __init__(self) -> None:
+        self._feedback: list[tuple[object, ...]] = []
+        self._targets: list[tuple[object, ...]] = []
+        self._qualities: list[tuple[object, ...]] = []
+
+    def add(self, key: int, assessed: Assessed) -> None:
+        turns = assessed.conversation.turns
+        self._feedback += [
+            (key, position, turn.rating, optional_text(turn.correction))
             for position, turn in enumerate(turns)
-        ],
-    )
-    _insert_findings(connection, key, assessed)
-    return key
+            if turn.rating is not None or turn.correction is not None
+        ]
+        self._targets += [
+            (
+                key,
+                ordinal,
+                target.turn_index,
+                target.origin.value,
+                target.weight,
+                None if _is_turn_as_it_stands(target, turns) else text(target.text),
+                optional_text(target.rejected),
+            )
+            for ordinal, target in enumerate(assessed.targets)
+        ]
+        quality = assessed.quality
+        self._qualities.append((key, mapping_text(quality.components), strings_text(quality.reasons)))
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        connection.executemany(_INSERT_FEEDBACK, self._feedback)
+        connection.executemany(_INSERT_TARGET, self._targets)
+        connection.executemany(_INSERT_QUALITY, self._qualities)
+        for rows in (self._feedback, self._targets, self._qualities):
+            rows.clear()
 
 
 def update(connection: sqlite3.Connection, key: int, assessed: Assessed) -> None:
@@ -112,7 +170,9 @@ def update(connection: sqlite3.Connection, key: int, assessed: Assessed) -> None
         _INSERT_TURN,
         [(key, position, *turns[position]) for position in range(len(known), len(turns))],
     )
-    _insert_findings(connection, key, assessed)
+    findings = _Findings()
+    findings.add(key, assessed)
+    findings.write(connection)
 
 
 def load(connection: sqlite3.Connection, keys: Sequence[int]) -> dict[int, Assessed]:
@@ -215,37 +275,6 @@ def _columns(assessed: Assessed) -> tuple[object, ...]:
         assessed.content_hash,
         assessed.signature,
         mapping_text(conversation.extra),
-    )
-
-
-def _insert_findings(connection: sqlite3.Connection, key: int, assessed: Assessed) -> None:
-    turns = assessed.conversation.turns
-    feedback = [
-        (key, position, turn.rating, optional_text(turn.correction))
-        for position, turn in enumerate(turns)
-        if turn.rating is not None or turn.correction is not None
-    ]
-    if feedback:
-        connection.executemany(_INSERT_FEEDBACK, feedback)
-    if assessed.targets:
-        connection.executemany(
-            _INSERT_TARGET,
-            [
-                (
-                    key,
-                    ordinal,
-                    target.turn_index,
-                    target.origin.value,
-                    target.weight,
-                    None if _is_turn_as_it_stands(target, turns) else text(target.text),
-                    optional_text(target.rejected),
-                )
-                for ordinal, target in enumerate(assessed.targets)
-            ],
-        )
-    quality = assessed.quality
-    connection.execute(
-        _INSERT_QUALITY, (key, mapping_text(dict(quality.components)), strings_text(quality.reasons))
     )
 
 

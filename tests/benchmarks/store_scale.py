@@ -10,6 +10,7 @@ its line.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import resource
@@ -192,9 +193,9 @@ def measure(folder: Path, rows: int, batch_size: int) -> dict[str, float | str]:
     figures["search_frequent_word_ms"] = milliseconds(lambda: store.rows(search=words[0]), 3)
     again = list(conversations(min(batch_size, rows)))
     figures["duplicates_per_second"] = round(len(again) / seconds_exact(store, again))
-    rated = ids[0]
+    rated, ratings = ids[0], itertools.cycle((-1, 1))
     turns = len(store.get(rated).conversation.turns)
-    figures["rate_ms"] = milliseconds(lambda: store.rate(rated, turns - 1, 1), 5)
+    figures["rate_ms"] = milliseconds(lambda: store.rate(rated, turns - 1, next(ratings)), 5)
     exported = 0
 
     def export_all() -> None:
