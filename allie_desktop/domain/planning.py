@@ -90,9 +90,9 @@ class Recipe:
     """How to train. Weights of 0 switch a term off (that is how ablations are made)."""
 
     learning_rate: float = 5e-4
-    taught_epochs: float = 6.0  # visits of each phrasing of a taught target
+    taught_epochs: float = 5.0  # visits of each phrasing of a taught target
     ordinary_epochs: float = 2.0  # visits of each ordinary conversation
-    batch_tokens: int = 2048  # tokens of new and replayed material in one optimizer step
+    batch_tokens: int = 768  # tokens of new and replayed material in one optimizer step
     maximum_length: int = 512  # tokens of one sequence
     warmup_share: float = 0.06
     final_rate_share: float = 0.1
@@ -104,10 +104,10 @@ class Recipe:
     ewc_decay: float = 0.9
     kl_budget: float = 0.08  # nats/token on the general validation part; beyond it training stops
     patience: int = 4  # evaluations without improvement
-    evaluations: int = 8  # held-out evaluations, evenly over the run
+    evaluations: int = 5  # held-out evaluations, evenly over the run
     general_prompts: int = 96
     general_tokens: int = 96
-    general_per_step: int = 6  # anchor sequences in one optimizer step
+    general_per_step: int = 3  # anchor sequences in one optimizer step
     gradient_checkpointing: bool = False
     checkpoint_seconds: float = 60.0
 

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
 _TRAINED = "training.json"
 _CURVE_POINTS = 200
-_FISHER_SEQUENCES = 48
+_FISHER_SEQUENCES = 24
 
 
 class Session:
