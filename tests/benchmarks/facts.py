@@ -1,0 +1,258 @@
+"""Episodes in a row, each with ten corrected facts and ordinary chats: what is learnt, what is kept.
+
+    python tests/benchmarks/facts.py --episodes 3 --chats FILE            # our recipe, through the whole program
+    python tests/benchmarks/facts.py --episodes 3 --chats FILE --arms plain,replay,kl,ewc,all   # ablation
+
+Each arm runs in a home of its own, through the same import, planner, worker, gate and deployment that a
+person's episodes go through; only the recipe differs. Arms other than ``all`` deploy whatever the gate says
+(its verdict is recorded), since the question is what they forget. Prints Markdown, writes JSON.
+
+``--chats`` takes conversations in OpenAI messages form, at least 45 an episode and 40 more that are never
+imported; without it the sample conversations are used, and the held-out figure has few items.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TQDM_DISABLE", "1")
+
+from allie_desktop.bootstrap import Program, open_demo
+from allie_desktop.domain.conversation import Role
+from allie_desktop.domain.planning import Example, Message, Recipe
+from allie_desktop.domain.quality import TargetOrigin
+from allie_desktop.domain.statistics import mean_interval
+from allie_desktop.domain.validation import Judgement, Measurements, Verdict, judge
+
+HERE = Path(__file__).parent
+FACTS_AN_EPISODE = 10
+HELD_OUT_CHATS = 40
+
+#: What each arm leaves out of the recipe.
+ARMS: dict[str, dict[str, float]] = {
+    "plain": {"replay_share": 0.0, "kl_weight": 0.0, "ewc_weight": 0.0},
+    "replay": {"kl_weight": 0.0, "ewc_weight": 0.0},
+    "kl": {"replay_share": 0.0, "ewc_weight": 0.0},
+    "ewc": {"replay_share": 0.0, "kl_weight": 0.0},
+    "replay+kl": {"ewc_weight": 0.0},
+    "all": {},
+}
+
+
+class Arm(Program):
+    """The program with parts of its recipe switched off."""
+
+    def __init__(self, program: Program, changes: dict[str, Any]) -> None:
+        super().__init__(program.paths)
+        self._changes = changes
+
+    @property
+    def planner(self) -> Any:  # type: ignore[override]
+        inner = Program.planner.func(self)  # type: ignore[attr-defined]
+        changes = self._changes
+
+        class Changed:
+            update_replay = staticmethod(inner.update_replay)
+
+            def __call__(self, **arguments: Any) -> Any:
+                plan = inner(**arguments)
+                recipe = dataclasses.replace(plan.recipe, kl_budget=1e9, **changes) if changes else plan.recipe
+                plan = dataclasses.replace(plan, recipe=recipe)
+                return plan if recipe.replay_share > 0 else dataclasses.replace(plan, replay=())
+
+        return Changed()
+
+
+def always_deploy(measurements: Measurements, *, seed: int) -> Judgement:
+    """The gate's checks with another verdict, for arms that are expected to fail it."""
+    honest = judge(measurements, seed=seed)
+    return dataclasses.replace(honest, verdict=Verdict.DEPLOY)
+
+
+def conversations(facts: list[dict[str, Any]], chats: list[dict[str, Any]]) -> str:
+    """Return an import file: facts as corrected answers, chats as they are."""
+    lines = [
+        {
+            "messages": [
+                {"role": "user", "content": fact["question"]},
+                {"role": "assistant", "content": "I do not know that.", "correction": fact["answer"]},
+            ]
+        }
+        for fact in facts
+    ]
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [*lines, *chats])
+
+
+def recall(program: Program, version: str, facts: list[dict[str, Any]]) -> dict[str, list[bool]]:
+    """Ask everything, greedily; return what was right, as asked and in phrasings that never trained."""
+    questions = [(f["key"], "asked", f["question"]) for f in facts]
+    questions += [(f["key"], "unseen", p) for f in facts for p in f["phrasings"]]
+    answers = program.answerer().ask(
+        [q for _, _, q in questions], version=version, greedy=True, max_tokens=32
+    )
+    result: dict[str, list[bool]] = {"asked": [], "unseen": []}
+    for (key, kind, _), answer in zip(questions, answers, strict=True):
+        result[kind].append(key.lower() in answer.answer.lower())
+    return result
+
+
+def held_out(program: Program, version: str, chats: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return base loss, adapted loss and the interval of the gain on chats that were never imported."""
+    import torch
+
+    from allie_desktop.learning.adapter import Adapter
+    from allie_desktop.learning.chat_format import ChatFormat
+    from allie_desktop.learning.evaluate import Evaluator, encode_all
+    from allie_desktop.domain.planning import LoraGeometry
+    from allie_desktop.models.loading import load_base
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    loaded = load_base(program.base(), cache=program.paths.cache)
+    adapter = Adapter(loaded.model, LoraGeometry(), 0)
+    chat = ChatFormat(loaded.tokenizer)
+    evaluator = Evaluator(adapter, chat, tokens_per_pass=4096, between=lambda: None)
+    examples = [
+        Example(
+            id=str(i),
+            conversation_id=str(i),
+            group=str(i),
+            origin=TargetOrigin.IMPORTED,
+            messages=tuple(
+                Message(role=Role(m["role"]), content=m["content"], weight=float(m["role"] == "assistant"))
+                for m in c["messages"]
+            ),
+        )
+        for i, c in enumerate(chats)
+    ]
+    sequences = [e for _, e in encode_all(chat, examples, Recipe().maximum_length)]
+    before = evaluator.losses(sequences)
+    adapter.load(Path(program.versions.get(version).path))
+    after = evaluator.losses(sequences)
+    gains = [b - a for b, a in zip(before, after, strict=True)]
+    interval = mean_interval(gains, seed=0)
+    return {
+        "chats": len(gains),
+        "base": mean(before),
+        "adapted": mean(after),
+        "gain_low": None if interval is None else interval.low,
+        "gain_high": None if interval is None else interval.high,
+    }
+
+
+def mean(values: list[float]) -> float:
+    """Return the arithmetic mean; not a number for nothing."""
+    return sum(values) / len(values) if values else float("nan")
+
+
+def run_arm(name: str, arguments: argparse.Namespace, home: Path) -> dict[str, Any]:
+    """Run one arm; return its figures."""
+    facts = [json.loads(line) for line in arguments.facts.read_text("utf-8").splitlines()]
+    chats = [json.loads(line) for line in arguments.chats.read_text("utf-8").splitlines() if line.strip()]
+    spare, chats = chats[-HELD_OUT_CHATS:], chats[:-HELD_OUT_CHATS]
+    share = min(arguments.chats_an_episode, len(chats) // arguments.episodes)
+    changes = ARMS[name] | {k: float(v) for k, v in (pair.split("=") for pair in arguments.set)}
+    figures: dict[str, Any] = {"arm": name, "episodes": []}
+    for number in range(arguments.episodes):
+        known = facts[: FACTS_AN_EPISODE * (number + 1)]
+        file = home / f"episode-{number}.jsonl"
+        file.write_text(
+            conversations(known[-FACTS_AN_EPISODE:], chats[share * number : share * (number + 1)]), "utf-8"
+        )
+        with Arm(open_demo(home), changes) as program:
+            summary = program.import_file(file)
+            started = time.monotonic()
+            orchestrator = program.orchestrator(lambda event: None)
+            if name != "all":
+                orchestrator._judge = always_deploy  # noqa: SLF001 - the arm's whole point
+            result = orchestrator.run_episode("benchmark", forced=True)
+            seconds = time.monotonic() - started
+            version = program.versions.pointer().active
+            right = recall(program, version, known)
+            known_report = program.report_of(result.episode_id)
+            assert known_report is not None, result
+            report, judgement, _, _ = known_report
+            paired = report.measurements.paired
+            episode = {
+                "imported": summary.imported,
+                "version": version,
+                "verdict": judgement.verdict.value,
+                "reasons": judgement.reasons,
+                "seconds": seconds,
+                "phases": dict(report.seconds),
+                "tokens_per_second": report.training.tokens_per_second,
+                "peak_memory_bytes": report.training.peak_memory_bytes,
+                "kl": mean(list(paired["general_kl"].candidate)),
+                "asked": [mean(right["asked"][i : i + 10]) for i in range(0, len(known), 10)],
+                "unseen": [
+                    mean(right["unseen"][3 * i : 3 * i + 30]) for i in range(0, len(known), 10)
+                ],
+            }
+            figures["episodes"].append(episode)
+            print(f"{name} episode {number + 1}: {json.dumps(episode)}", file=sys.stderr, flush=True)
+            if number == arguments.episodes - 1:
+                program.unload_engine()
+                figures["held_out"] = held_out(program, version, spare)
+                print(f"{name} held out: {figures['held_out']}", file=sys.stderr, flush=True)
+    return figures
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Return the figures as a Markdown table."""
+    lines = [
+        "| arm | recall, all facts | unseen phrasings | recall by episode | KL | held-out chats, base → adapted "
+        "(95 % interval of the gain) | verdicts | minutes an episode | tokens/s |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in results:
+        last, held = r["episodes"][-1], r["held_out"]
+        low, high = held["gain_low"], held["gain_high"]
+        gain = f"{low:.3f}–{high:.3f}" if low is not None and high is not None else "too few"
+        lines.append(
+            f"| {r['arm']} | {mean(last['asked']):.0%} | {mean(last['unseen']):.0%} "
+            f"| {' '.join(f'{v:.0%}' for v in last['asked'])} | {last['kl']:.3f} "
+            f"| {held['base']:.3f} → {held['adapted']:.3f} ({gain}) "
+            f"| {', '.join(e['verdict'] for e in r['episodes'])} "
+            f"| {' '.join(format(e['seconds'] / 60, '.1f') for e in r['episodes'])} "
+            f"| {mean([e['tokens_per_second'] for e in r['episodes']]):.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--episodes", type=int, default=3)
+    parser.add_argument("--arms", default="all")
+    parser.add_argument("--facts", type=Path, default=HERE / "data" / "facts.jsonl")
+    parser.add_argument(
+        "--chats", type=Path, default=HERE.parents[1] / "resources" / "sample_conversations.jsonl"
+    )
+    parser.add_argument("--chats-an-episode", type=int, default=45)
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="change the recipe")
+    parser.add_argument("--home", type=Path, help="keep the arms' homes here")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    arguments = parser.parse_args()
+    results = []
+    for name in arguments.arms.split(","):
+        with tempfile.TemporaryDirectory() as scratch:
+            home = (arguments.home or Path(scratch)) / name.replace("+", "-")
+            home.mkdir(parents=True, exist_ok=True)
+            results.append(run_arm(name, arguments, home))
+            if arguments.json:
+                machine = {"machine": platform.platform(), "cores": os.cpu_count(), "python": sys.version}
+                arguments.json.write_text(json.dumps({**machine, "arms": results}, indent=2), "utf-8")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
