@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from allie_desktop.domain.english import BE, PREPOSITIONS, WH_WORDS, Question, expand, lower_first, parse
@@ -34,6 +35,7 @@ _CLAUSE_OPENING = re.compile(
 _CLOSING = re.compile(r"(?:,? (?:please|again|thanks|thank you|allie))+(?=[?.! ]*$)", re.IGNORECASE)
 
 
+@functools.lru_cache(maxsize=256)
 def understood(text: str) -> Question | None:
     """Return the plain question inside a prompt ("Can you tell me where I live?" → where do I live)."""
     inner = " ".join(text.split())
