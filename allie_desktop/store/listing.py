@@ -12,6 +12,7 @@ import re
 import sqlite3
 import unicodedata
 from collections.abc import Iterator
+from typing import Any
 
 from allie_desktop.domain.conversation import Conversation
 from allie_desktop.domain.ports import Candidate, ConversationRow
@@ -45,6 +46,12 @@ _ROW = """
         ) END
     FROM conversations
 """
+
+_HAS_WORDS = "key IN (SELECT rowid FROM search WHERE search MATCH ?)"
+_HAS_TEXT = (
+    "EXISTS (SELECT 1 FROM search_text AS hay WHERE hay.key = conversations.key "
+    "AND instr(lower(hay.body), lower(?)))"
+)
 
 
 def candidates(database: Database, *, learned: bool, limit: int | None) -> Iterator[Candidate]:
@@ -110,20 +117,19 @@ def rows(
         conditions.append("source = ?")
         values.append(text(source))
     words = _words(search)
-    if words is not None:
-        conditions.append("key IN (SELECT rowid FROM search WHERE search MATCH ?)")
-        values.append(words)
-    elif search.strip():
-        conditions.append(
-            "EXISTS (SELECT 1 FROM search_text AS hay WHERE hay.key = conversations.key "
-            "AND instr(lower(hay.body), lower(?)))"
-        )
-        values.append(text(search.strip()))
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    found = connection.execute(
-        f"{_ROW} {where} ORDER BY created_us DESC, key DESC LIMIT ? OFFSET ?",
-        (*values, max(limit, 0), max(offset, 0)),
-    )
+    page = (max(limit, 0), max(offset, 0))
+    if not search.strip():
+        found = _select(connection, conditions, (*values, *page))
+    elif words is None:
+        found = _select(connection, [*conditions, _HAS_TEXT], (*values, text(search.strip()), *page))
+    else:
+        try:
+            found = _select(connection, [*conditions, _HAS_WORDS], (*values, words, *page))
+        except sqlite3.OperationalError as error:
+            # A character that this SQLite knows less about than this Python splits a word in two.
+            if "fts5" not in str(error):
+                raise
+            found = _select(connection, [*conditions, _HAS_TEXT], (*values, text(search.strip()), *page))
     return tuple(
         ConversationRow(
             id=conversation_id,
@@ -149,6 +155,15 @@ def rows(
             question,
         ) in found
     )
+
+
+def _select(
+    connection: sqlite3.Connection, conditions: list[str], values: tuple[object, ...]
+) -> list[tuple[Any, ...]]:
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    return connection.execute(
+        f"{_ROW} {where} ORDER BY created_us DESC, key DESC LIMIT ? OFFSET ?", values
+    ).fetchall()
 
 
 def export(database: Database, *, source: str) -> Iterator[Conversation]:
@@ -192,16 +207,19 @@ def _portions(page: list[tuple[int, int]]) -> Iterator[list[int]]:
 
 
 def _words(search: str) -> str | None:
-    """Return a full-text query for every word of ``search``; None when it has no words to look up.
+    """Return a full-text query for every word of ``search``; None where only reading the texts will do.
 
     Words are split as the index splits them: letters and digits belong to a word, all else separates.
+    Emoji and the like are not in the index, or stick to words, as the tables of SQLite's Unicode have it.
     """
-    if _UNSPACED.search(search):
+    if _UNSPACED.search(search) or any(
+        not one.isascii() and unicodedata.category(one)[0] in "SC" for one in search
+    ):
         return None
-    words = "".join(one if unicodedata.category(one)[0] in "LNM" else " " for one in text(search)).split()
+    words = "".join(one if unicodedata.category(one)[0] in "LNM" else " " for one in search).split()
     if not words:
         return None
-    return " ".join(f'"{word}"' for word in words[:-1]) + f' "{words[-1]}"*'
+    return " ".join([*(f'"{word}"' for word in words[:-1]), f'"{words[-1]}"*'])
 
 
 def _opening(question: str | None) -> str:
