@@ -39,7 +39,7 @@ class LmStudioImporter(JsonImporter):
         """Whether messages have versions; a chat without messages is told by its settings."""
         return outline.has(1, "messages") and (
             outline.has(2, "versions", "currentlySelected")
-            or outline.has(1, "usePerChatPredictionConfig", "perChatPredictionConfig", "lastUsedModel")
+            or outline.has(1, "usePerChatPredictionConfig", "perChatPredictionConfig")
         )
 
     def draft(self, record: Mapping[str, object], document: Document) -> Draft:

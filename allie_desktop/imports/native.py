@@ -14,8 +14,10 @@ from allie_desktop.domain.conversation import Conversation, Turn
 from allie_desktop.imports.document import Document
 from allie_desktop.imports.draft import Draft, cleaned
 from allie_desktop.imports.json_importer import JsonImporter
+from allie_desktop.imports.lmstudio import LmStudioImporter
 from allie_desktop.imports.messages import turns_of, unknown_keys
-from allie_desktop.imports.openai_messages import OPENAI_MESSAGE_KEYS, OPENAI_RECORD_KEYS
+from allie_desktop.imports.openai_messages import OpenAiImporter
+from allie_desktop.imports.openwebui import OpenWebUiImporter
 from allie_desktop.imports.outline import Outline
 from allie_desktop.imports.records import UnusableError
 
@@ -23,6 +25,7 @@ from allie_desktop.imports.records import UnusableError
 DEFAULT_SOURCE = "import"
 
 _MAXIMUM_SOURCE_CHARACTERS = 64
+_OTHER_FORMS: tuple[JsonImporter, ...] = (OpenAiImporter(), LmStudioImporter(), OpenWebUiImporter())
 _KNOWN_KEYS = frozenset({"id", "created_at", "source", "title", "messages"})
 
 
@@ -32,12 +35,8 @@ class NativeImporter(JsonImporter):
     name = "native"
 
     def recognises(self, outline: Outline) -> bool:
-        """Whether there are messages, and keys that the OpenAI form does not have."""
-        return (
-            outline.has(1, "messages")
-            and not outline.has(2, "versions", "currentlySelected")
-            and not (outline.keys(1) <= OPENAI_RECORD_KEYS and outline.keys(2) <= OPENAI_MESSAGE_KEYS)
-        )
+        """Whether there are messages, in none of the other forms that have some."""
+        return outline.has(1, "messages") and not any(form.recognises(outline) for form in _OTHER_FORMS)
 
     def draft(self, record: Mapping[str, object], document: Document) -> Draft:
         """Return the conversation of one line; keys of a wrong type are refused, dates excepted."""

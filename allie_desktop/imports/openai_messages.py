@@ -17,11 +17,11 @@ from allie_desktop.imports.outline import Outline
 SOURCE = "openai"
 
 #: Every key that the form knows. A text with any other is in the native form, which keeps unknown keys.
-OPENAI_RECORD_KEYS = frozenset(
+_RECORD_KEYS = frozenset(
     "messages model tools tool_choice functions function_call parallel_tool_calls response_format"
     " temperature top_p max_tokens max_completion_tokens n seed stop stream".split()
 )
-OPENAI_MESSAGE_KEYS = frozenset(
+_MESSAGE_KEYS = frozenset(
     "role content name tool_calls tool_call_id function_call refusal audio annotations weight"
     " reasoning_content type text image_url input_audio file function id arguments description parameters"
     " strict".split()
@@ -37,8 +37,8 @@ class OpenAiImporter(JsonImporter):
         """Whether there are messages and nothing that the form does not know."""
         return (
             outline.has(1, "messages")
-            and outline.keys(1) <= OPENAI_RECORD_KEYS
-            and outline.keys(2) <= OPENAI_MESSAGE_KEYS
+            and outline.keys(1) <= _RECORD_KEYS
+            and outline.keys(2) <= _MESSAGE_KEYS
         )
 
     def draft(self, record: Mapping[str, object], document: Document) -> Draft:

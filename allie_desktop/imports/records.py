@@ -22,9 +22,14 @@ _CHUNK_BYTES = 256 * 1024
 _WHITE = b" \t\r\n"
 _QUOTE, _BACKSLASH, _BRACKET, _BRACE = b'"\\[{'
 _OPENING = b"[{"
-_ESCAPED_SURROGATE = re.compile(
-    rb"\\(?:(?P<pair>u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
+# Above this size the parts of a record are counted before they become objects, which are far larger.
+_COUNTED_BYTES = 4 * 1024**2
+_MAXIMUM_BRACKETS = 1_000_000
+_MAXIMUM_COMMAS = 3_000_000
+_MOST_MENDED = 100_000
+_HALF_PAIR = re.compile(
+    rb"(?<!\\)((?:\\\\)*)\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
 )
 _decoder = msgspec.json.Decoder()
 
@@ -211,8 +216,18 @@ def decoded(data: bytes) -> object:
     Of a repeated key the last value counts. Halves of surrogate pairs become U+FFFD. ``NaN`` and numbers
     out of range are errors, as in the standard.
     """
+    if len(data) > _COUNTED_BYTES and (
+        data.count(b"[") + data.count(b"{") > _MAXIMUM_BRACKETS or data.count(b",") > _MAXIMUM_COMMAS
+    ):
+        raise UnusableError("It has far more parts than a conversation needs.")
     try:
-        return _decode(data)
+        try:
+            return _decoder.decode(data)
+        except msgspec.DecodeError:
+            mended = _HALF_PAIR.sub(rb"\1\\ufffd", data, _MOST_MENDED)
+            if mended == data:
+                raise
+            return _decoder.decode(mended)
     except RecursionError:
         raise UnusableError("It is nested too deeply.") from None
     except UnicodeDecodeError:
@@ -224,20 +239,6 @@ def decoded(data: bytes) -> object:
             str(error).replace("JSON is malformed: ", "").replace("Input data was truncated", "it breaks off")
         )
         raise UnusableError(f"It is not valid JSON: {reason.removesuffix(' - at `$[...]`')}.") from None
-
-
-def _decode(data: bytes) -> object:
-    try:
-        return _decoder.decode(data)
-    except msgspec.DecodeError:
-        mended = _ESCAPED_SURROGATE.sub(_mended_escape, data)
-        if mended == data:
-            raise
-        return _decoder.decode(mended)
-
-
-def _mended_escape(match: re.Match[bytes]) -> bytes:
-    return rb"\ufffd" if match.group("lone") else match.group()
 
 
 def is_line_by_line(head: bytes, file_name: str) -> bool:

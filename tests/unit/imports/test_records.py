@@ -162,12 +162,21 @@ def test_what_is_not_json_is_refused_in_words(data, reason):
         (r'{"a": "\ud83d\ude00"}', {"a": "😀"}),
         (r'{"a": "\ud83d\ud83d\ude00"}', {"a": "\ufffd😀"}),
         (r'{"a": "\\ud800", "b": "\ud800"}', {"a": r"\ud800", "b": "\ufffd"}),
+        (r'{"a": "\\\ud800 \\\\ud800"}', {"a": "\\\ufffd " + r"\\ud800"}),
+        (r'{"a": "\uD83D\uDE00\uDE00"}', {"a": "😀\ufffd"}),
         ('{"a": 1, "a": 2}', {"a": 2}),
         ('{"a": 123456789012345678901234567890}', {"a": 123456789012345678901234567890}),
     ],
 )
 def test_odd_but_harmless_json_is_taken(text, value):
     assert decoded(text.encode()) == value
+
+
+@pytest.mark.parametrize("part", [b"[],", b'"ab",'])
+def test_a_record_of_countless_parts_is_refused_before_it_fills_the_memory(part):
+    with pytest.raises(UnusableError) as caught:
+        decoded(b'{"a": [' + part * (16 * 1024**2 // len(part)) + b"1]}")
+    assert caught.value.reason == "It has far more parts than a conversation needs."
 
 
 @pytest.mark.parametrize(

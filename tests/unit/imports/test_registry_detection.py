@@ -274,6 +274,17 @@ def test_a_zip_with_several_formats_is_read_by_all_of_them(tmp_path):
     assert [found.source for found in read(path)] == ["chatgpt", "import"]
 
 
+def test_what_one_format_reads_in_a_folder_no_other_reads_again(tmp_path):
+    written(
+        tmp_path / "old.json", json.dumps([{"title": "t", "messages": EXCHANGE, "history": {"messages": {}}}])
+    )
+    written(tmp_path / "1.conversation.json", json.dumps({"messages": [], "perChatPredictionConfig": {}}))
+    assert [each.source if not isinstance(each, Refusal) else each.reason for each in read(tmp_path)] == [
+        "openwebui",
+        "It has no messages with text.",
+    ]
+
+
 def test_a_zip_of_zips_says_so(tmp_path):
     inner = zipped(tmp_path / "inner.zip", ("conversations.json", CONVERSATIONS)).read_bytes()
     path = zipped(tmp_path / "x.zip", ("inner.zip", inner))
