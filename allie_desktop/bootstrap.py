@@ -371,7 +371,10 @@ class Program:
         """Say whether `allie learn` would start, or go on with an unfinished episode, and why not."""
         from allie_desktop.domain.conditions import Need, Profile, Request, decide, may_continue
 
-        need = self.need()
+        try:
+            need = self.need()
+        except ModelError:
+            need = Resources(memory_bytes=0, disk_bytes=0)  # whoever starts will be told
         ask = may_continue if self.episodes.unfinished() else decide
         return ask(
             self.readings(),

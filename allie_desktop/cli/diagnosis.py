@@ -74,7 +74,9 @@ def diagnose(program: Program) -> Diagnosis:
         try:
             look(program, found)
         except AllieError as error:
-            found.problems.append(Problem(message=error.message, remedy=error.remedy))
+            problem = Problem(message=error.message, remedy=error.remedy)
+            if problem not in found.problems:  # without its store or its model much else fails alike
+                found.problems.append(problem)
         except Exception as error:  # noqa: BLE001 - a doctor that faints helps nobody
             what = look.__name__.strip("_")
             found.problems.append(

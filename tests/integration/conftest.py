@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -46,6 +47,23 @@ def environment(allie_home: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="session")
+def base_hashes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the program remembers of the starter model once it has checked it, which takes seconds."""
+    from allie_desktop.models.catalogue import resolve_base
+
+    cache = tmp_path_factory.mktemp("cache")
+    resolve_base("starter", cache)
+    return cache / "base-hashes.json"
+
+
+@pytest.fixture
+def known_base(allie_home: Path, base_hashes: Path) -> None:
+    """Let this test's home know the starter model already."""
+    (allie_home / "cache").mkdir(parents=True)
+    shutil.copy(base_hashes, allie_home / "cache")
+
+
 @pytest.fixture
 def allie(environment: dict[str, str]) -> Allie:
     """Run ``allie ARGUMENTS…`` and return what came of it."""
@@ -67,6 +85,23 @@ def allie(environment: dict[str, str]) -> Allie:
             check=False,
         )
         return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return run
+
+
+@pytest.fixture
+def quick(allie_home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Allie:
+    """Like ``allie``, but in this process: for the many cases whose process would teach nothing new."""
+    from allie_desktop.cli import app
+
+    monkeypatch.setattr(app, "reserve_stdout_for_json", lambda: None)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*arguments: str | Path) -> Done:
+        capfd.readouterr()
+        code = app.run([str(argument) for argument in arguments])
+        printed = capfd.readouterr()
+        return Done(code, printed.out, printed.err)
 
     return run
 
