@@ -160,8 +160,9 @@ def assess(
     score, found = _gates(
         score, form, language, hostile, information, [why for _, why in forms if why], strongest
     )
+    score = round(min(max(score, 0.0), 1.0), 4)
     return Quality(
-        score=round(min(max(score, 0.0), 1.0), 4),
+        score=score,
         components={name: round(value, 4) for name, value in components.items()},
         reasons=tuple(dict.fromkeys(reasons + found)),
         eligible=score >= FLOOR,
