@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import pytest
 
@@ -13,6 +13,7 @@ from allie_desktop.domain.errors import BadInputError, StoreError, UnknownVersio
 from allie_desktop.domain.lifecycle import EpisodeState
 from allie_desktop.domain.versions import BASE, VersionState
 from tests.episode_stage import ScriptedWorker, Stage, make_it_worse, quick_folder, succeed
+from tests.guillotine import Guillotine, KilledError
 
 
 @pytest.fixture
@@ -193,51 +194,8 @@ def test_marks_that_a_cut_off_rollback_left_are_taken_back(stage: Stage) -> None
 # --- cut off anywhere ---
 
 
-class KilledError(BaseException):
-    """Stands for kill -9."""
-
-
-class Guillotine:
-    """Passes calls on to the parts of a stage, and dies before or after the n-th that changes something."""
-
-    CHANGES = frozenset(
-        """create change update write_plan clear_result clear seal activate set_state remove mark_learned
-        unmark_learned set_members raise_ resolve""".split()
-    )
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-        self.fall_at: int | None = None
-        self.after = False
-        self.error: BaseException | None = None
-
-    def guard(self, part: Any) -> Any:
-        guillotine = self
-
-        class Guarded:
-            def __getattr__(self, name: str) -> Any:
-                method = getattr(part, name)
-                if name not in guillotine.CHANGES:
-                    return method
-
-                def call(*arguments: Any, **named: Any) -> Any:
-                    guillotine.calls.append(name)
-                    falls = len(guillotine.calls) == guillotine.fall_at
-                    if falls and not guillotine.after:
-                        raise guillotine.error or KilledError
-                    value = method(*arguments, **named)
-                    if falls:
-                        raise guillotine.error or KilledError
-                    return value
-
-                return call
-
-        return Guarded()
-
-    def stand_over(self, stage: Stage) -> None:
-        for name in ("episodes", "versions", "conversations", "files", "replay", "alerts"):
-            setattr(stage, name, self.guard(getattr(stage, name)))
-        stage.join()
+def fail_as_the_store_does() -> NoReturn:
+    raise StoreError("The store is busy.")
 
 
 def prepared(home: Path) -> Stage:
@@ -341,7 +299,7 @@ def test_a_store_that_fails_anywhere_is_no_lasting_harm(fall_at: int) -> None:
     with quick_folder() as home:
         stage = prepared(home)
         guillotine = Guillotine()
-        guillotine.fall_at, guillotine.error = fall_at, StoreError("The store is busy.")
+        guillotine.fall_at, guillotine.fall = fall_at, fail_as_the_store_does
         guillotine.stand_over(stage)
         with contextlib.suppress(StoreError):
             stage.orchestrator.run_episode("because")

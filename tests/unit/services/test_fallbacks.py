@@ -9,7 +9,9 @@ import pytest
 from allie_desktop.domain.planning import Recipe
 from allie_desktop.services.fallbacks import Failure, next_recipe
 
-RECIPE = Recipe()
+RECIPE = replace(
+    Recipe(), batch_tokens=2048, maximum_length=512, gradient_clip=1.0, general_prompts=96, ewc_weight=1.0
+)
 
 
 @pytest.mark.parametrize(

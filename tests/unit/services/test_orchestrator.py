@@ -20,7 +20,7 @@ from allie_desktop.domain.errors import (
 from allie_desktop.domain.events import PhaseStarted, Stop, WorkerEvent
 from allie_desktop.domain.judgement import Judgement, Verdict
 from allie_desktop.domain.lifecycle import EpisodeState, Outcome
-from allie_desktop.domain.planning import Plan, Recipe
+from allie_desktop.domain.planning import Plan
 from allie_desktop.domain.ports import Resources, WorkerResult
 from allie_desktop.domain.versions import BASE
 from allie_desktop.ipc.episode_lock import FileEpisodeLock
@@ -391,8 +391,8 @@ def test_the_last_attempt_is_plain_and_keeps_the_anchor(stage: Stage) -> None:
     last = worker.plans[2].recipe
 
     assert [job.attempt for job in worker.jobs] == [1, 1, 3]
-    assert (last.ewc_weight, last.kl_weight) == (0.0, Recipe().kl_weight)
-    assert last.batch_tokens == Recipe().batch_tokens // 2
+    assert (last.ewc_weight, last.kl_weight) == (0.0, worker.plans[0].recipe.kl_weight)
+    assert last.batch_tokens == worker.plans[0].recipe.batch_tokens // 2
 
 
 def test_after_three_failures_the_person_hears_the_last_reason_once(stage: Stage) -> None:
