@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
-from allie_desktop.domain.errors import DataChangedError, TrainingError
+from allie_desktop.domain.errors import DataChangedError, DiskFullError, TrainingError
 from allie_desktop.domain.events import (
     Job,
     Paused,
@@ -76,7 +76,8 @@ class WorkerLimits:
 
 
 class Attempts:
-    """Runs the workers of one episode. From one thread; ``stop_wish`` is asked there, several times a second.
+    """Runs the workers of one episode. From one thread; ``stop_wish`` (why to end here, if at all) and ``frozen``
+    (whether the worker shall stand still) are asked there, several times a second.
 
     ``note_attempt(number, reason)`` is called before each worker starts, ``note_phase`` for each phase it
     enters, ``note_seconds`` with the time a phase took, in seconds.
@@ -92,6 +93,7 @@ class Attempts:
         limits: WorkerLimits,
         cache: Path,
         stop_wish: Callable[[], str | None],
+        frozen: Callable[[], bool],
         progress: Progress,
         note_attempt: Callable[[int, str], None],
         note_phase: Callable[[str], None],
@@ -104,11 +106,11 @@ class Attempts:
         self._limits = limits
         self._cache = cache
         self._stop_wish = stop_wish
+        self._frozen = frozen
         self._progress: Progress | None = progress
         self._note_attempt = note_attempt
         self._note_phase = note_phase
         self._note_seconds = note_seconds
-        self.frozen = False
 
     def run(self, plan: Plan, *, parent_adapter: str | None, attempts_before: int) -> AttemptsEnd:
         """Return when there is a result, no use in another attempt, or a wish to stop.
@@ -126,7 +128,12 @@ class Attempts:
                 return AttemptsEnd(ending=Ending.GIVEN_BACK, plan=current, reason=wish)
             self._note_attempt(number, why)
             watch = _Watch(plan.budget, self._limits, self._clock)
-            result = self._run_once(current, variant, parent_adapter, watch)
+            try:
+                result = self._run_once(current, variant, parent_adapter, watch)
+            except DiskFullError as error:
+                return AttemptsEnd(
+                    ending=Ending.NO_ROOM, plan=current, reason=error.message, remedy=error.remedy
+                )
             end = self._end_of(result, watch, current)
             if end is not None:
                 return end
@@ -171,9 +178,10 @@ class Attempts:
             self._tell(event)
 
         def on_tick() -> None:
-            watch.tick(
-                frozen=self.frozen, used_bytes=lambda: self._files.used_bytes(plan.id), free=self._free
-            )
+            frozen = self._frozen()
+            if frozen and watch.last_tick is None:
+                self._worker.suspend()  # the person came back before this worker was there to be frozen
+            watch.tick(frozen=frozen, used_bytes=lambda: self._files.used_bytes(plan.id), free=self._free)
             if watch.stop_sent:
                 return
             wish = self._stop_wish() or watch.breach_words

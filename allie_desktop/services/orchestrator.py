@@ -137,7 +137,7 @@ class Orchestrator:
         )
         self._running = False
         self._wish: _Wish | None = None
-        self._attempts: Attempts | None = None
+        self._frozen = False
 
     # --- from any thread ---
 
@@ -156,18 +156,14 @@ class Orchestrator:
         return self._request(_Wish(reason=reason, for_good=True))
 
     def suspend(self) -> None:
-        """Freeze the worker at once; frees processor and GPU, not memory."""
-        attempts = self._attempts
-        if attempts is not None:
-            attempts.frozen = True
+        """Freeze the worker at once, or as soon as there is one; frees processor and GPU, not memory."""
+        self._frozen = True
         self._worker.suspend()
 
     def unfreeze(self) -> None:
         """Let a frozen worker go on."""
+        self._frozen = False
         self._worker.unfreeze()
-        attempts = self._attempts
-        if attempts is not None:
-            attempts.frozen = False
 
     # --- from the thread of the repositories ---
 
@@ -213,6 +209,7 @@ class Orchestrator:
     def _slot(self) -> Iterator[None]:
         with self._lock.hold():
             self._wish = None
+            self._frozen = False
             self._running = True
             try:
                 for sentence in self._deployment.reconcile():
@@ -220,7 +217,6 @@ class Orchestrator:
                 yield
             finally:
                 self._running = False
-                self._attempts = None
 
     def _request(self, wish: _Wish) -> bool:
         # No lock: a signal handler may run in the very thread that holds it.
@@ -295,7 +291,7 @@ class Orchestrator:
     def _learn(self, episode: Episode, plan: Plan) -> EpisodeResult:
         adapter = None if plan.parent is None else self._versions.get(plan.parent).path
         story = EpisodeStory(self._episodes, self._clock, episode)
-        self._attempts = Attempts(
+        attempts = Attempts(
             worker=self._worker,
             files=self._files,
             clock=self._clock,
@@ -303,12 +299,13 @@ class Orchestrator:
             limits=self._limits,
             cache=self._cache,
             stop_wish=self._wished,
+            frozen=lambda: self._frozen,
             progress=self._progress,
             note_attempt=story.attempt,
             note_phase=story.phase,
             note_seconds=story.seconds,
         )
-        end = self._attempts.run(plan, parent_adapter=adapter, attempts_before=episode.attempts)
+        end = attempts.run(plan, parent_adapter=adapter, attempts_before=episode.attempts)
         episode = story.episode
         if end.ending is Ending.RESULT and end.report is not None:
             return self._judged(episode, plan, end.plan, end.report)

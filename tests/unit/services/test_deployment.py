@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from allie_desktop.domain.errors import BadInputError, StoreError, UnknownVersionError, VersionCorruptError
 from allie_desktop.domain.lifecycle import EpisodeState
@@ -268,6 +270,34 @@ def test_killed_anywhere_it_ends_fully_before_or_fully_after(fall_at: int, after
             episode for episode in stage.episodes.latest(limit=10) if episode.state is EpisodeState.COMPLETED
         ]
         assert [episode.version for episode in completed] == ["v1.1", "v1.0"]
+        stage.close()
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.integers(1, 30), st.booleans()), min_size=2, max_size=5))
+def test_killed_again_while_it_recovers_it_still_ends_whole(kills: list[tuple[int, bool]]) -> None:
+    with quick_folder() as home:
+        prepared(home).close()
+        for fall_at, after in kills:
+            stage = Stage(home, conversation_ids=("c2", "c3"))
+            if stage.versions.pointer().active == "v1.0" or stage.episodes.unfinished():
+                Guillotine(fall_at, after=after).stand_over(stage)
+                with contextlib.suppress(KilledError):
+                    stage.orchestrator.run_episode("because")
+            stage.close()
+            stage = Stage(home)
+            stage.versions.verify(stage.versions.pointer().active)
+            stage.close()
+
+        stage = Stage(home, conversation_ids=("c2", "c3"))
+        for _ in range(2):
+            if stage.versions.pointer().active == "v1.0" or stage.episodes.unfinished():
+                stage.orchestrator.run_episode("again")
+        assert stage.versions.pointer().active == "v1.1"
+        assert [version.metadata.version for version in stage.versions.all()] == ["v1.0", "v1.1"]
+        assert is_new(stage) == ["c4", "c5"]
+        assert stage.replay.members(holdout=False) == ("c1", "c2", "c3")
+        assert stage.episodes.unfinished() == ()
         stage.close()
 
 

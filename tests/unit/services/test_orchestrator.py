@@ -666,6 +666,30 @@ def test_freezing_reaches_the_worker(stage: Stage) -> None:
     assert seen == [True, False]
 
 
+def test_who_comes_back_before_the_worker_is_there_finds_it_frozen(stage: Stage) -> None:
+    seen = []
+
+    def look(run: Run) -> WorkerResult:
+        run.tick()
+        seen.append(stage.worker.frozen)  # type: ignore[attr-defined]
+        stage.orchestrator.unfreeze()
+        run.tick()
+        seen.append(stage.worker.frozen)  # type: ignore[attr-defined]
+        return succeed(run)
+
+    with_scripts(stage, look)
+    make_plan = stage.make_plan
+
+    def come_back(*, parent: str | None, now: datetime) -> Plan:
+        stage.orchestrator.suspend()
+        return make_plan(parent=parent, now=now)
+
+    stage.orchestrator._plan = come_back
+    stage.orchestrator.run_episode("because")
+
+    assert seen == [True, False]
+
+
 def test_a_yield_may_be_asked_for_from_another_thread(stage: Stage) -> None:
     def interrupted(run: Run) -> WorkerResult:
         thread = threading.Thread(target=stage.orchestrator.request_yield, args=("You are back.",))
@@ -741,6 +765,17 @@ def test_a_worker_that_takes_too_much_disk_space_is_stopped_for_good(stage: Stag
     assert result.reasons == ("The episode took more than the 2.1 GB of disk space it may take.",)
     assert len(worker.jobs) == 1
     assert stage.files.used_bytes(result.episode_id) < 10_000
+
+
+def test_a_disk_without_room_for_the_job_makes_it_wait(stage: Stage) -> None:
+    def no_room(run: Run) -> WorkerResult:
+        raise DiskFullError("There is no room on the disk for job.json.", "Free some space.")
+
+    with_scripts(stage, no_room, succeed)
+    first = stage.orchestrator.run_episode("because")
+
+    assert (first.outcome, first.remedy) == (YIELDED, "Free some space.")
+    assert stage.orchestrator.run_episode("again").outcome is COMPLETED
 
 
 def test_a_disk_that_fills_up_makes_it_wait(stage: Stage) -> None:
