@@ -22,7 +22,7 @@ _CARD_GROUPS = ((4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (4, 4, 4, 1
 
 # First digits of issuers: Visa, Mastercard, Amex, Diners, Discover, JCB, UnionPay, Maestro and others.
 _ISSUER = re.compile(
-    r"4|5[0-8]|30[0-59]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|3[4-689]|35|6[0-9]|1800|2131",
+    r"4|5[0-8]|30[0-59]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|3[4-9]|6[0-9]|1800|2131",
 )
 
 # Length of an IBAN by country (ISO 13616 registry).

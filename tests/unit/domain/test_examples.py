@@ -29,10 +29,9 @@ def talk(*turns: Turn | str, source: str = "chatgpt") -> Conversation:
     """A conversation; bare texts are the person's and the assistant's in turn."""
     made: list[Turn] = []
     for turn in turns:
-        if isinstance(turn, str):
-            asks = not made or made[-1].role is not Role.USER
-            turn = Turn(role=Role.USER if asks else Role.ASSISTANT, content=turn)
-        made.append(turn)
+        asks = not made or made[-1].role is not Role.USER
+        role = Role.USER if asks else Role.ASSISTANT
+        made.append(Turn(role=role, content=turn) if isinstance(turn, str) else turn)
     return Conversation(id="c1", created_at=WHEN, source=source, turns=tuple(made))
 
 
