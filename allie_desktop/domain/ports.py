@@ -404,6 +404,10 @@ class EpisodeFiles(Protocol):
     def remove(self, episode_id: str) -> None:
         """Remove the whole folder."""
 
+    def forget(self, conversation_id: str) -> tuple[str, ...]:
+        """Remove the whole folder of every episode whose plan holds this conversation; return their ids.
+        An unfinished one among them is given up, since its plan is gone."""
+
     def ids(self) -> tuple[str, ...]:
         """Return the ids that have a folder."""
 

@@ -19,7 +19,7 @@ from allie_desktop.domain.planning import Plan
 from allie_desktop.domain.ports import EpisodeProof
 from allie_desktop.domain.validation import WorkerReport
 from allie_desktop.ipc.durable import replace_file
-from allie_desktop.ipc.protocol import decode_document, encode_document, load_plan, seal_plan
+from allie_desktop.ipc.protocol import decode_document, encode_document, encode_text, load_plan, seal_plan
 from allie_desktop.ipc.worker_client import JOB_FILE
 
 PLAN_FILE = "plan.json"
@@ -130,6 +130,18 @@ class EpisodeFolders:
     def remove(self, episode_id: str) -> None:
         """See :meth:`domain.ports.EpisodeFiles.remove`."""
         _remove_tree(self.folder(episode_id))
+
+    def forget(self, conversation_id: str) -> tuple[str, ...]:
+        """See :meth:`domain.ports.EpisodeFiles.forget`."""
+        # Over the bytes: a plan that can no longer be read holds its texts all the same.
+        trace = encode_text(conversation_id)
+        gone = []
+        for episode_id in self.ids():
+            plans = self.folder(episode_id).rglob(PLAN_FILE)
+            if any(trace in plan.read_bytes() for plan in plans):
+                self.remove(episode_id)
+                gone.append(episode_id)
+        return tuple(gone)
 
     def ids(self) -> tuple[str, ...]:
         """See :meth:`domain.ports.EpisodeFiles.ids`."""

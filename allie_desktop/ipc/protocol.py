@@ -136,9 +136,12 @@ def encode_document(document: Document) -> bytes:
     if type(document) not in _DOCUMENTS:
         raise ProtocolError(f"{type(document).__name__} is not a document of the protocol.")
     plain = _without_odd_floats(msgspec.to_builtins(document, str_keys=True, order="deterministic"))
-    text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
-    # A lone surrogate is legal in a Python string and has no UTF-8; its escape is legal JSON.
-    return (_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n").encode("utf-8")
+    return _utf8(json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)) + b"\n"
+
+
+def encode_text(text: str) -> bytes:
+    """Return a text as it stands in a document, quotes included; for looking it up there."""
+    return _utf8(json.dumps(text, ensure_ascii=False))
 
 
 def decode_document(data: bytes, document: type[Document]) -> Document:
@@ -147,6 +150,11 @@ def decode_document(data: bytes, document: type[Document]) -> Document:
     Keys that this program does not know are ignored; a document of a newer format is refused.
     """
     return _converted(_parsed(data, _DOCUMENTS[document]), document)
+
+
+def _utf8(text: str) -> bytes:
+    # A lone surrogate is legal in a Python string and has no UTF-8; its escape is legal JSON.
+    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode("utf-8")
 
 
 def _parsed(data: bytes, what: str) -> dict[str, Any]:

@@ -46,6 +46,10 @@ class DeploymentRefusedError(AllieError):
     """A candidate passed the gate but cannot be put into use; nothing was changed."""
 
 
+class ForgottenMeanwhileError(DeploymentRefusedError):
+    """A conversation that it learnt from was forgotten: nothing of it may stay."""
+
+
 #: Reasons that have nothing to do with the candidate, and may be gone next time.
 _PASSING = (DiskFullError, OutOfMemoryError, StoreError)
 
@@ -94,6 +98,9 @@ class Deployment:
             try:
                 self._put_into_use(name, episode, plan)
             except _PASSING:
+                raise
+            except DeploymentRefusedError:
+                self.withdraw(episode)
                 raise
             except AllieError as error:
                 self.withdraw(episode)
@@ -219,7 +226,7 @@ class Deployment:
     def _refuse_forgotten(self, plan: Plan) -> None:
         used = {*plan.conversation_ids, *(example.conversation_id for example in plan.replay)} - {""}
         if used - self._conversations.get_many(sorted(used)).keys():
-            raise DeploymentRefusedError(
+            raise ForgottenMeanwhileError(
                 "A conversation was forgotten while Allie was learning from it.",
                 "The next episode learns without it.",
             )

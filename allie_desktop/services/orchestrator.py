@@ -40,7 +40,7 @@ from allie_desktop.domain.ports import (
 from allie_desktop.domain.validation import Judgement, Measurements, Verdict, WorkerReport
 from allie_desktop.domain.versions import BASE
 from allie_desktop.services.attempts import Attempts, AttemptsEnd, Ending, WorkerLimits, last_attempt
-from allie_desktop.services.deployment import Deployment, DeploymentRefusedError
+from allie_desktop.services.deployment import Deployment, DeploymentRefusedError, ForgottenMeanwhileError
 from allie_desktop.services.episode_metrics import MATERIAL, for_people, metrics_of
 from allie_desktop.services.episode_result import EpisodeResult
 from allie_desktop.services.episode_story import EpisodeStory
@@ -367,7 +367,10 @@ class Orchestrator:
                 verdict=Verdict.REJECT.value,
                 reasons=(*episode.reasons, error.message),
             )
-            return self._end(episode, EpisodeState.REJECTED, error.message, error.remedy)
+            result = self._end(episode, EpisodeState.REJECTED, error.message, error.remedy)
+            if isinstance(error, ForgottenMeanwhileError):
+                self._files.remove(episode.id)
+            return result
         except AllieError as error:
             episode = self._recovery.count_interruption(self._episodes.get(episode.id) or episode)
             self._alert(FAILURE_ALERT, error.message, error.remedy)

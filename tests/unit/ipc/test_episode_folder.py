@@ -272,6 +272,21 @@ def test_what_an_ended_episode_needs_no_more_goes(files: EpisodeFolders) -> None
     ]
 
 
+@pytest.mark.parametrize("conversation_id", ["c7", 'odd"\\ name', "naïve 👋", "é\ud800"])
+def test_a_forgotten_conversation_leaves_no_plan_behind(files: EpisodeFolders, conversation_id: str) -> None:
+    for episode_id, ids in (("e1", ("c1",)), ("e2", ("c1", conversation_id)), ("e3", ("c77",))):
+        files.write_plan(files.seal(make_plan(id=episode_id, conversation_ids=ids)))
+    files.write_plan(files.seal(make_plan(id="e1", conversation_ids=(conversation_id,))), attempt=2)
+    (files.folder("e2") / "report.json").write_text("its words are in here too")
+    damaged = files.folder("e3") / "attempt-3"
+    damaged.mkdir()
+    (damaged / "plan.json").write_bytes(b"torn")
+
+    assert files.forget(conversation_id) == ("e1", "e2")
+    assert files.ids() == ("e3",)
+    assert files.forget(conversation_id) == ()
+
+
 def test_links_in_a_folder_are_removed_and_not_followed(files: EpisodeFolders, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()

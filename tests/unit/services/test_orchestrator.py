@@ -846,6 +846,21 @@ def test_a_conversation_that_is_forgotten_while_it_learns_is_not_deployed(stage:
     assert result.outcome is REJECTED
     assert result.reasons[-1] == "A conversation was forgotten while Allie was learning from it."
     assert stage.versions.all() == ()
+    assert stage.files.ids() == ()  # its text stood in the plan
+
+
+def test_an_unfinished_episode_with_a_forgotten_conversation_is_given_up(stage: Stage) -> None:
+    with_scripts(stage, die("prepare"), succeed)
+    with pytest.raises(KilledError):
+        stage.orchestrator.run_episode("because")
+    first = stage.episode().id
+    stage.conversations.forget("c2")
+    assert stage.files.forget("c2") == (first,)
+    stage.conversation_ids = ("c1",)
+    result = stage.orchestrator.run_episode("again")
+
+    assert (result.outcome, result.episode_id != first) == (COMPLETED, True)
+    assert stage.episodes.get(first).state is FAILED  # type: ignore[union-attr]
 
 
 def test_old_versions_are_pruned_after_a_deployment(stage: Stage) -> None:
