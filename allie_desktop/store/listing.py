@@ -217,7 +217,7 @@ def _words(search: str) -> str | None:
     ):
         return None
     words = "".join(one if unicodedata.category(one)[0] in "LNM" else " " for one in search).split()
-    if not words:
+    if not words or any(all(unicodedata.category(one)[0] == "M" for one in word) for word in words):
         return None
     return " ".join([*(f'"{word}"' for word in words[:-1]), f'"{words[-1]}"*'])
 
