@@ -71,8 +71,6 @@ def _plain(value: object) -> object:
         return dict(value)
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if isinstance(value, (set, frozenset)):
-        return sorted(value)
     raise NotImplementedError(f"no JSON form for {type(value).__name__}")
 
 
