@@ -6,9 +6,12 @@ takes a second instead of twenty, and training sees the same weights as the chat
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,10 +92,7 @@ def load_base(
     ``cache`` receives the dequantised copy of a GGUF file. ``four_bit`` asks for bitsandbytes
     quantisation, which works on CUDA alone and needs the extra ``cuda4bit``.
     """
-    os.environ.setdefault("TQDM_DISABLE", "1")  # transformers draws bars where nobody asked for any
-    import transformers
-
-    transformers.logging.set_verbosity_error()
+    transformers = _quiet_transformers()
     chosen = best_device(device)
     kind = dtype or best_dtype(chosen)
     folder = Path(base.path)
@@ -138,8 +138,7 @@ def load_base(
 
 def _dequantised(base: BaseModel, cache: Path, dtype: torch.dtype) -> Path:
     """Return the safetensors copy of a GGUF file, made now if it is not there yet."""
-    import transformers
-
+    transformers = _quiet_transformers()
     name = str(dtype).removeprefix("torch.")
     folder = cache / "bases" / f"{base.sha256[:16]}-{name}"
     if (folder / "complete").is_file():
@@ -148,16 +147,17 @@ def _dequantised(base: BaseModel, cache: Path, dtype: torch.dtype) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=folder.name + ".", dir=folder.parent))
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            source.parent, gguf_file=source.name, local_files_only=True
-        )
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            source.parent,
-            gguf_file=source.name,
-            quantization_config=transformers.GgufConfig(dequantize=True),
-            dtype=dtype,
-            local_files_only=True,
-        )
+        with contextlib.redirect_stderr(io.StringIO()):  # its progress bar cannot be switched off
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                source.parent, gguf_file=source.name, local_files_only=True
+            )
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                source.parent,
+                gguf_file=source.name,
+                quantization_config=transformers.GgufConfig(dequantize=True),
+                dtype=dtype,
+                local_files_only=True,
+            )
         model.save_pretrained(scratch, safe_serialization=True)
         tokenizer.save_pretrained(scratch)
         (scratch / "complete").touch()
@@ -177,6 +177,17 @@ def _dequantised(base: BaseModel, cache: Path, dtype: torch.dtype) -> Path:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder
+
+
+def _quiet_transformers() -> Any:
+    """Return the library, told to draw no progress bars and to give no advice: its stderr may be ours."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    # what the library will change in its next release is for us to read, not for the person
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
+    return transformers
 
 
 def _first_line(error: BaseException) -> str:
