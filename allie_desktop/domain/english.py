@@ -33,6 +33,8 @@ _PREDICATES = frozenset(
     "open closed free available done gone written known spelled spelt pronounced planned scheduled "
     "supposed going able likely older younger taller better worse famous proud fond happy sad sick ill "
     "vegetarian vegan single divorced retired employed dead alive right wrong true left lost busy "
+    "hidden found bought sold broken stolen taken worn driven grown chosen seen spoken thrown drawn hung stuck sent "
+    "paid red blue green yellow black white grey gray pink purple brown orange silver golden electric vegetarian "
     "obsessed used worth similar different most best currently usually always also still really".split()
 )
 _ING_NOUNS = frozenset(
@@ -40,7 +42,7 @@ _ING_NOUNS = frozenset(
     "king string spring sibling siblings pudding ceiling feeling clothing painting drawing training "
     "housing earring wing swing sling duckling dumpling cooking reading upbringing parking landing "
     "savings engineering marketing banking accounting gaming hiking swimming running climbing knitting "
-    "warning viking offspring lining stuffing dressing icing viewing rating setting opening".split()
+    "topping seasoning flooring bedding warning viking offspring lining stuffing dressing icing viewing rating setting opening".split()
 )
 _ED_NOUNS = frozenset("bed seed need feed speed shed weed med red kid breed deed hundred reed".split())
 

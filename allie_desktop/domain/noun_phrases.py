@@ -125,8 +125,9 @@ def noun_phrase(q: Question) -> str | None:
     if noun is not None:
         return f"the {noun[1]} {q.declarative}"
     many = re.match(r"how many (.+)$", q.wh)
-    if many is not None and q.rest in ("have", "got"):
-        return f"the number of {many[1]} {q.subject} {verb_for(q.subject, 'have')}"
+    if many is not None:
+        have = q.rest in ("have", "got")
+        return f"the number of {many[1]} {f'{q.subject} ' + verb_for(q.subject, 'have') if have else q.declarative}"
     if q.rest in ("called", "named") and q.wh in ("what", "how"):
         return owned(q.subject, "name")
     leads = {"where": "the place where", "why": "the reason why", "how": "the way", "who": "the person"}

@@ -84,17 +84,18 @@ def _favourite(q: Question) -> Iterator[str]:
         return
     be, do, own = ("are" if plural(thing) else "is"), do_for(subject), POSSESSIVE_OF.get(subject)
     own = own or possessive(subject)
-    yield f"what {be} {own} favourite {thing}"
-    yield f"what {be} {own} favorite {thing}"
-    yield f"what {be} {own} preferred {thing}"
+    wh = "who" if q.wh == "who" else "what"
+    yield f"{wh} {be} {own} favourite {thing}"
+    yield f"{wh} {be} {own} favorite {thing}"
+    yield f"{wh} {be} {own} preferred {thing}"
     if len(thing.split()) <= 3:
         yield f"which {thing} {do} {subject} like best"
         yield f"what {thing} {do} {subject} like the most"
         yield f"which {thing} {do} {subject} prefer"
         yield f"what {thing} {do} {subject} love most"
         yield f"which {thing} {be} {own} favourite"
-    yield f"what {be} the {thing} {subject} {verb_for(subject, 'like')} best"
-    yield f"what {be} the {thing} that {subject} {verb_for(subject, 'love')} most"
+    yield f"{wh} {be} the {thing} {subject} {verb_for(subject, 'like')} best"
+    yield f"{wh} {be} the {thing} that {subject} {verb_for(subject, 'love')} most"
 
 
 def _age(q: Question) -> Iterator[str]:
@@ -199,6 +200,11 @@ def _workplace(q: Question) -> Iterator[str]:
     asked = asked_thing(q)
     if q.wh == "where" and q.auxiliary in ("do", "does") and q.rest == "work":
         subject = q.subject
+    elif re.match(r"(?:what|which) (?:company|firm|employer)$", q.wh) and q.rest in ("work for", "work at"):
+        yield f"where {q.auxiliary} {q.subject} work"
+        yield f"who {q.auxiliary} {q.subject} work for"
+        yield f"who is {owned(q.subject, 'employer')}"
+        return
     elif asked is not None and q.wh in ("what", "where") and asked[1] in ("workplace", "place of work"):
         subject = asked[0]
     else:
@@ -239,11 +245,54 @@ def _attribute(q: Question) -> Iterator[str]:
         yield f"what kind of {thing.split()[-1]} is {thing}"
 
 
+_MEASURES = {
+    "tall": "height",
+    "heavy": "weight",
+    "long": "length",
+    "high": "height",
+    "wide": "width",
+    "deep": "depth",
+}
+
+
+def _measure(q: Question) -> Iterator[str]:
+    asked = asked_thing(q)
+    words = {noun: adjective for adjective, noun in reversed(_MEASURES.items())}
+    if q.auxiliary in BE and not q.rest and q.subject and (size := re.match(r"how (\w+)$", q.wh)):
+        thing, adjective = q.subject, size[1]
+    elif asked is not None and asked[1] in ("height", "weight") and q.wh == "what":
+        thing, adjective = asked[0], words[asked[1]]
+    elif q.wh == "how much" and q.auxiliary in ("do", "does") and q.rest == "weigh":
+        thing, adjective = q.subject, "heavy"
+    else:
+        return
+    if adjective in _MEASURES:
+        yield f"how {adjective} {be_for(thing)} {thing}"
+        yield f"what is {owned(thing, _MEASURES[adjective])}"
+        if adjective == "heavy":
+            yield f"how much {do_for(thing)} {thing} weigh"
+
+
+def _origin(q: Question) -> Iterator[str]:
+    if q.wh != "where" or not (
+        (q.auxiliary in BE and q.rest == "from") or (q.auxiliary in ("do", "does") and q.rest == "come from")
+    ):
+        return
+    be, do = be_for(q.subject), do_for(q.subject)
+    yield f"where {be} {q.subject} from"
+    yield f"where {do} {q.subject} come from"
+    yield f"what place {be} {q.subject} from"
+    yield f"which place {do} {q.subject} come from"
+    yield f"where {be} {q.subject} from originally"
+
+
 def _count(q: Question) -> Iterator[str]:
     many = re.match(r"how many (.+)$", q.wh)
     if many is None or not q.subject or q.auxiliary not in ("do", "does", "have", "has"):
         return
     if not re.fullmatch(r"have|got", q.rest):
+        yield f"what is the number of {many[1]} {q.declarative}"
+        yield f"what number of {many[1]} {q.auxiliary} {q.subject} {q.rest}"
         return
     do, have, noun = do_for(q.subject), verb_for(q.subject, "have"), many[1]
     yield f"how many {noun} {do} {q.subject} have"
@@ -320,6 +369,8 @@ PERSONAL_RULES = (
     _job,
     _workplace,
     _attribute,
+    _measure,
+    _origin,
     _count,
     _allergy,
     _birth,

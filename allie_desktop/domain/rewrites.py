@@ -77,7 +77,8 @@ def _possession(q: Question) -> Iterator[str]:
 _HAD_THINGS = frozenset(
     "hobby hobbies job phone car laptop computer bike degree diet allergy nationality pet pets hobby "
     "superpower blood type shoe size star sign phone number middle name last name surname nickname "
-    "phobia goal dream tattoo instrument subscription camera tablet watch operating system".split()
+    "phobia goal dream tattoo instrument subscription camera tablet watch title fear goal team club school university address sign "
+    "operating system".split()
 )
 
 
@@ -207,6 +208,21 @@ _SYNONYMS = (
 )  # fmt: skip
 
 
+def _general(q: Question) -> Iterator[str]:
+    """What fits when nothing more telling does."""
+    if not q.subject or not q.rest:
+        return
+    if q.wh == "what" and q.auxiliary in DO | BE and not q.rest.endswith(("called", "named")):
+        yield f"what is the thing that {q.declarative}"
+        yield f"which thing {q.auxiliary} {q.subject} {q.rest}"
+    elif q.wh in ("when", "where", "how") and q.auxiliary in DO | BE:
+        yield f"{q.wh} exactly {q.auxiliary} {q.subject} {q.rest}"
+    if re.search(r"(?:university|school|college)$", q.wh):
+        for one, other in (("attend", "go to"), ("go to", "attend")):
+            if q.rest == one:
+                yield f"{q.wh} {q.auxiliary} {q.subject} {other}"
+
+
 def _synonym(q: Question) -> Iterator[str]:
     for pattern, replacement in _SYNONYMS:
         changed = re.sub(pattern, replacement, q.direct)
@@ -232,6 +248,7 @@ RULES: tuple[Rule, ...] = (
     _cleft,
     _person,
     _yes_or_no,
+    _general,
     _synonym,
 )
 

@@ -80,28 +80,32 @@ class _Cleaner:
 class Facts:
     """Which question was answered how; a later answer to the same question replaces an earlier one.
 
-    Two questions are the same when one is a rewrite of the other: "What is my dog's name?" and "What is
-    my dog called?".
+    Two questions are the same when each is a rewrite of the other: "What is my dog's name?" and "What is
+    my dog called?". "Where do I work?" only may stand for "Which company do I work for?", so both stay.
     """
 
     def __init__(self) -> None:
-        self._answers: dict[str, str] = {}
+        self._answers: dict[str, str] = {}  # by question
+        self._questions: dict[str, list[str]] = {}  # by rewrite
 
     def note(self, lesson: Lesson) -> str:
         """Take note of a lesson, the newest first; return why it must not be learnt, or ""."""
         if not lesson.stands_alone:
             return ""
         answer = " ".join(words_of(lesson.answer))
-        forms = _forms(lesson.question)
+        question, *rewrites = _forms(lesson.question)
+        forms = {question, *rewrites}
+        for known in self._questions.get(question, ()):
+            if known in forms:
+                return SAME_LESSON if self._answers[known] == answer else SUPERSEDED
+        self._answers[question] = answer
         for form in forms:
-            known = self._answers.get(form)
-            if known is not None:
-                return SAME_LESSON if known == answer else SUPERSEDED
-        self._answers.update(dict.fromkeys(forms, answer))
+            self._questions.setdefault(form, []).append(question)
         return ""
 
 
 def _forms(question: str) -> tuple[str, ...]:
+    """Return the bare question and its rewrites."""
     parsed = understood(question)
     if parsed is None:
         return (" ".join(words_of(question)),)

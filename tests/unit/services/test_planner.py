@@ -223,6 +223,16 @@ def test_the_newest_answer_to_a_question_counts(desk: Desk) -> None:
     assert set(plan.conversation_ids) == {"old", "new", "same"}
 
 
+def test_questions_that_only_resemble_each_other_are_both_learnt(desk: Desk) -> None:
+    desk.keep(
+        taught("place", "Where do I work?", "You work in Bern.", days=0),
+        taught("company", "Which company do I work for?", "You work for Acme.", days=1),
+        taught("boss", "Who is my boss?", "Your boss is Maria.", days=2),
+    )
+    plan = desk.plan()
+    assert {example.conversation_id for example in plan.train} == {"place", "company", "boss"}
+
+
 def test_earlier_lessons_are_replayed_and_measured(desk: Desk) -> None:
     desk.keep(*facts(), *(chat(n) for n in range(60)))
     desk.learn(desk.plan(), "v1.0")
