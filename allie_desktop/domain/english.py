@@ -372,12 +372,10 @@ def swap_persons(text: str) -> str:
 
     def other(match: re.Match[str]) -> str:
         word = match[0]
-        # "US" is a country, "us" is not.
-        if word == "US":
-            return word
+        begins = match.start() == 0 or text[: match.start()].rstrip()[-1:] in ".!?"
+        if word[0].isupper() and not begins and word[:2] not in ("I", "I'", "I "):
+            return word  # part of a name: "the US", "Do You Remember"
         swapped = _SECOND_PERSON[word.lower()]
-        if word[0].isupper() and (match.start() == 0 or text[: match.start()].rstrip()[-1:] in ".!?"):
-            return upper_first(swapped)
-        return swapped
+        return upper_first(swapped) if begins and word[0].isupper() else swapped
 
     return _PERSON.sub(other, text.replace("’", "'"))

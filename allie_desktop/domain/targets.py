@@ -79,7 +79,7 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _TAG = re.compile(
-    r"(?:[,;.!]?\s*(?:please\s+)?(?:remember(?: that| this| it)?|ok(?:ay)?|got it|understood|thanks|thank you|right|"
+    r"(?:(?:[,;.!]\s*(?:please\s+)?|\s+please\s+)(?:remember(?: that| this| it)?|ok(?:ay)?|got it|understood|thanks|thank you|right|"
     r"not [\w' -]{1,30}|note that|from now on|you know)\s*[.!?]*)+$",
     re.IGNORECASE,
 )
@@ -239,7 +239,7 @@ def without_apology(reply: str) -> str:
 
 def _from_person(correction: str, question: str) -> str:
     """Return the person's own correction as a reply to them, or "" when it is no full statement."""
-    statement = without_denial(correction)
+    statement = _TAG.sub("", without_denial(correction))
     sentences = [
         text
         for sentence in _SENTENCE.findall(statement)

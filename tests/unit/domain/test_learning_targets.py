@@ -114,6 +114,21 @@ def test_a_correction_in_the_next_turn_teaches_the_right_answer(
     assert found(talk(*texts)) == [(1, "correction", learnt, wrong)]
 
 
+@pytest.mark.parametrize(
+    ("correction", "learnt"),
+    [
+        ("No, my dog is not Rex", "Your dog is not Rex."),
+        ("No, my favourite song is Do You Remember", "Your favourite song is Do You Remember."),
+        ("No, it's the door on the right", "The door is the door on the right."),
+        ("No, my sister is called Ann. Please remember that!", "Your sister is called Ann."),
+        ("No, my sister is called Ann, ok?", "Your sister is called Ann."),
+    ],
+)
+def test_only_what_hangs_on_is_taken_off_a_correction(correction: str, learnt: str) -> None:
+    ((_, _, text, _),) = found(talk("What is the door?", "A window.", correction))
+    assert text == learnt
+
+
 def test_the_last_of_several_corrections_counts() -> None:
     conversation = talk(
         "What's 2+2?",
