@@ -173,6 +173,6 @@ def report(
 
 def worker(job: Annotated[str, typer.Argument(metavar="JOB")]) -> None:
     """Run one attempt of an episode; started by Allie itself."""
-    from allie_desktop.learning.worker import main
+    from allie_desktop.learning.worker import run_process
 
-    raise typer.Exit(main(job))
+    run_process(job)

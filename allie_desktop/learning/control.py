@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import threading
-from typing import BinaryIO
+from typing import IO
 
 from allie_desktop.domain.errors import ProtocolError
 from allie_desktop.domain.events import (
@@ -35,7 +35,7 @@ class StopRequestedError(Exception):
 class Control:
     """One worker's line to its parent. :meth:`send` may be called from any thread."""
 
-    def __init__(self, commands: BinaryIO, events: BinaryIO) -> None:
+    def __init__(self, commands: IO[bytes], events: IO[bytes]) -> None:
         self._commands, self._events = commands, events
         self._lock = threading.Lock()
         self._wake = threading.Condition()
@@ -48,7 +48,8 @@ class Control:
         """Take over stdin and stdout. Whatever a library prints from now on goes to stderr."""
         events = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        return cls(sys.stdin.buffer, events)
+        # Unbuffered: the lock of a buffered reader would be held by the listening thread for ever.
+        return cls(open(sys.stdin.fileno(), "rb", buffering=0, closefd=False), events)  # noqa: SIM115
 
     def listen(self) -> None:
         """Start reading commands in a thread of its own."""

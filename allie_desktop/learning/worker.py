@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from allie_desktop.domain.errors import (
     AllieError,
@@ -32,6 +33,18 @@ _NO_SPACE = 28  # errno.ENOSPC; the number is the same on all our platforms
 
 #: Exit codes of the worker; the events say the same in words.
 EXIT_DONE, EXIT_FAILED, EXIT_STOPPED = 0, 1, 3
+
+
+def run_process(job_path: str) -> NoReturn:
+    """Run the job and end the process at once with its exit code.
+
+    The interpreter's own way out waits for threads and tears torch down, which takes seconds; whatever
+    counts is on the disk by now.
+    """
+    code = main(job_path)
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def main(job_path: str) -> int:
