@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from typing import IO
 
 from allie_desktop.domain.errors import ProtocolError
@@ -18,12 +19,15 @@ from allie_desktop.domain.events import (
     Paused,
     Resume,
     Resumed,
+    StepFinished,
     Stop,
     WorkerCommand,
     WorkerEvent,
     WriteCheckpoint,
 )
 from allie_desktop.ipc.protocol import decode_command, encode
+
+_QUIET_SECONDS = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +45,8 @@ class Control:
         self._wake = threading.Condition()
         self._paused = False
         self._checkpoint = False
+        self._last_progress: StepFinished | None = None
+        self._sent_at = time.monotonic()
         self.stop_reason: str | None = None
 
     @classmethod
@@ -49,7 +55,7 @@ class Control:
         events = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         # Unbuffered: the lock of a buffered reader would be held by the listening thread for ever.
-        return cls(open(sys.stdin.fileno(), "rb", buffering=0, closefd=False), events)  # noqa: SIM115
+        return cls(open(sys.stdin.fileno(), "rb", buffering=0, closefd=False), events)
 
     def listen(self) -> None:
         """Start reading commands in a thread of its own."""
@@ -57,9 +63,12 @@ class Control:
 
     def send(self, event: WorkerEvent) -> None:
         """Write one event; a parent that no longer reads is a parent that is gone."""
+        if isinstance(event, StepFinished):
+            self._last_progress = event
         try:
             with self._lock:
                 self._events.write(encode(event))
+                self._sent_at = time.monotonic()
         except OSError:
             self._stop("the program that started the worker is gone")
 
@@ -69,7 +78,13 @@ class Control:
 
     def between(self) -> None:
         """Call between two pieces of work, in the training thread: waits while paused, raises
-        :class:`StopRequestedError` when asked to stop."""
+        :class:`StopRequestedError` when asked to stop.
+
+        Work may be slow at the lowest priority. So that nobody takes it for a worker that hangs, the last
+        progress is told again when nothing was told for a while.
+        """
+        if self._last_progress is not None and time.monotonic() - self._sent_at > _QUIET_SECONDS:
+            self.send(self._last_progress)
         if self._waits():
             self.send(Paused())
             with self._wake:

@@ -71,6 +71,7 @@ def general_set(
     opening, stops = chat.opening(), chat.stop_tokens()
     pad = chat.tokenizer.pad_token_id
     round_ = len(sequences)
+    progress(min(round_, prompts), prompts)
     while len(sequences) < prompts:
         count = min(_BATCH, prompts - len(sequences))
         written = generate(
