@@ -1,0 +1,190 @@
+"""The general set, written by a model that knows nothing: what counts is that it is made once and kept."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from allie_desktop.learning.chat_format import ChatFormat
+from allie_desktop.learning.general_set import GeneralSet, general_set
+from tests.unit.learning.tiny import random_sequences, tiny_llama
+
+PROMPTS = 30  # more than are written at once, so that it can be interrupted in between
+REPLY_TOKENS = 10
+
+
+class InterruptedHereError(Exception):
+    """What a stop looks like."""
+
+
+@pytest.fixture(scope="module")
+def model(chatml):
+    return tiny_llama(len(chatml))
+
+
+@pytest.fixture(scope="module")
+def chat(chatml):
+    return ChatFormat(chatml)
+
+
+def write(model, chat, cache, *, base="a" * 64, prompts=PROMPTS, tokens=REPLY_TOKENS, between=None):
+    """Return the set, and the progress that was told."""
+    told = []
+    made = general_set(
+        model,
+        chat,
+        base_sha256=base,
+        prompts=prompts,
+        reply_tokens=tokens,
+        cache=cache,
+        progress=lambda done, wanted: told.append((done, wanted)),
+        between=between,
+    )
+    return made, told
+
+
+@pytest.fixture(scope="module")
+def written(model, chat, tmp_path_factory):
+    """The cache folder after the set was written, the set, and the progress."""
+    cache = tmp_path_factory.mktemp("cache")
+    return cache, *write(model, chat, cache)
+
+
+def never():
+    raise AssertionError("the model was asked again")
+
+
+def test_it_has_as_many_as_were_wanted_and_tells_how_far_it_is(written):
+    _, made, told = written
+
+    assert len(made.sequences) == PROMPTS
+    assert told[-1] == (PROMPTS, PROMPTS)
+    assert len(told) >= 2
+    assert told == sorted(told)
+
+
+def test_each_is_a_question_in_the_models_template_with_the_weight_on_the_reply(written, chat):
+    _, made, _ = written
+    opening = chat.opening()
+    turn = chat.tokenizer("<|im_start|>assistant\n", add_special_tokens=False)["input_ids"]
+
+    for item in made.sequences:
+        start = item.weights.index(1.0)
+        assert list(item.tokens[: len(opening)]) == opening
+        assert list(item.tokens[start - len(turn) : start]) == turn
+        assert set(item.weights[start:]) == {1.0}
+        assert 8 <= len(item) - start <= REPLY_TOKENS
+
+
+def test_a_reply_that_ended_ends_with_the_end_mark(written, chat):
+    _, made, _ = written
+    (stop,) = chat.stop_tokens()
+
+    for item in made.sequences:
+        reply = item.tokens[item.weights.index(1.0) :]
+        assert stop not in reply[:-1]
+        assert len(reply) == REPLY_TOKENS or reply[-1] == stop
+
+
+def test_a_third_is_held_out_and_never_an_anchor(written):
+    _, made, _ = written
+
+    assert len(made.train) == 20
+    assert len(made.holdout) == 10
+    assert not set(made.train) & set(made.holdout)
+    assert set(made.train) | set(made.holdout) == set(made.sequences)
+
+
+def test_the_split_of_a_few_leaves_something_to_train():
+    items = tuple(random_sequences(2, seed=1))
+
+    assert GeneralSet(items).train == items
+    assert GeneralSet(items).holdout == ()
+    assert GeneralSet(()).train == ()
+
+
+def test_the_second_time_it_comes_from_the_cache(written, model, chat):
+    cache, made, _ = written
+
+    again, told = write(model, chat, cache, between=never)
+
+    assert again == made
+    assert told == []
+
+
+def test_fewer_are_the_first_of_them(written, model, chat):
+    cache, made, _ = written
+
+    fewer, _ = write(model, chat, cache, prompts=6, between=never)
+
+    assert fewer.sequences == made.sequences[:6]
+
+
+def test_it_is_the_same_wherever_it_is_written(written, model, chat, tmp_path):
+    _, made, _ = written
+
+    assert write(model, chat, tmp_path)[0] == made
+
+
+def test_another_base_or_another_length_is_another_set(written, model, chat):
+    cache, _, _ = written
+    for changes in ({"base": "b" * 64}, {"tokens": REPLY_TOKENS + 1}):
+
+        def stop():
+            raise InterruptedHereError
+
+        with pytest.raises(InterruptedHereError):
+            write(model, chat, cache, between=stop, **changes)
+
+
+def test_what_was_written_before_an_interruption_is_kept(written, model, chat, tmp_path):
+    _, made, _ = written
+    done = []
+
+    def stop():
+        if done:
+            raise InterruptedHereError
+
+    with pytest.raises(InterruptedHereError):
+        general_set(
+            model,
+            chat,
+            base_sha256="a" * 64,
+            prompts=PROMPTS,
+            reply_tokens=REPLY_TOKENS,
+            cache=tmp_path,
+            progress=lambda finished, _: done.append(finished),
+            between=stop,
+        )
+    (file,) = (tmp_path / "general").iterdir()
+    kept = len(json.loads(file.read_text("utf-8")))
+    assert done == [kept]
+    assert 0 < kept < PROMPTS
+
+    resumed, told = write(model, chat, tmp_path)
+
+    assert len(resumed.sequences) == PROMPTS
+    assert resumed.sequences[:kept] == made.sequences[:kept]
+    assert told[-1] == (PROMPTS, PROMPTS)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[[1, 2, 3]]", '{"a": 1}', '[["x", "y"]]', "\x00\x01", "7", "null"]
+)
+def test_a_damaged_cache_is_written_again(written, model, chat, tmp_path, text):
+    cache, _, _ = written
+    (good,) = (cache / "general").glob("*.json")
+    (tmp_path / "general").mkdir()
+    (tmp_path / "general" / good.name).write_text(text, "utf-8")
+
+    again, _ = write(model, chat, tmp_path, prompts=6)
+
+    assert len(again.sequences) == 6
+    assert json.loads((tmp_path / "general" / good.name).read_text("utf-8"))
+
+
+def test_there_is_one_file_and_no_litter(written):
+    cache, _, _ = written
+
+    assert [file.suffix for file in cache.rglob("*") if file.is_file()] == [".json"]

@@ -1,0 +1,142 @@
+"""Batched generation must say what the library says, one prompt at a time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from allie_desktop.models.generation import Sampling, generate
+from tests.unit.learning.tiny import tiny_llama
+
+PAD, NO_STOP = 0, (10_000,)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_llama(seed=4)
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    draw = torch.Generator().manual_seed(1)
+    lengths = (1, 17, 3, 30, 3, 8, 12)
+    return [torch.randint(3, 120, (length,), generator=draw).tolist() for length in lengths]
+
+
+def by_the_library(model, prompt, *, tokens, stops):
+    ids = torch.tensor([prompt])
+    with torch.inference_mode():
+        made = model.generate(
+            ids,
+            max_new_tokens=tokens,
+            do_sample=False,
+            attention_mask=torch.ones_like(ids),
+            eos_token_id=list(stops),
+            pad_token_id=PAD,
+        )[0, len(prompt) :].tolist()
+    return made[:-1] if made and made[-1] in stops else made
+
+
+def answers(model, prompts, *, stops=NO_STOP, **options):
+    extra = {k: options.pop(k) for k in ("batch_size", "between") if k in options}
+    return generate(model, prompts, Sampling(**options), stop_tokens=stops, pad_token=PAD, **extra)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+def test_greedy_answers_to_ragged_prompts_are_those_of_the_library(model, prompts, batch_size):
+    expected = [by_the_library(model, p, tokens=12, stops=NO_STOP) for p in prompts]
+
+    assert answers(model, prompts, max_tokens=12, batch_size=batch_size) == expected
+    assert len({tuple(answer) for answer in expected}) > 1
+
+
+def test_a_stop_token_ends_its_row_alone_and_is_not_in_the_answer(model, prompts):
+    free = answers(model, prompts, max_tokens=12)
+    stops = (free[1][4], free[3][2])  # words that really come up, in some of the rows
+
+    stopped = answers(model, prompts, stops=stops, max_tokens=12)
+
+    assert stopped == [by_the_library(model, p, tokens=12, stops=stops) for p in prompts]
+    assert len({len(answer) for answer in stopped}) > 1  # some leave the batch earlier than others
+    assert not any(stop in answer for answer in stopped for stop in stops)
+
+
+def test_an_answer_that_stops_at_once_is_empty(model, prompts):
+    first = {answer[0] for answer in answers(model, prompts, max_tokens=1)}
+
+    assert answers(model, prompts, stops=tuple(first), max_tokens=12) == [[]] * len(prompts)
+
+
+def test_nothing_asked_is_nothing_answered(model):
+    assert answers(model, [], max_tokens=4) == []
+
+
+def test_no_tokens_wanted_are_no_tokens(model, prompts):
+    assert answers(model, prompts, max_tokens=0) == [[]] * len(prompts)
+
+
+def test_sampling_repeats_with_its_seed_and_differs_with_another(model, prompts):
+    options = {"max_tokens": 10, "temperature": 1.0, "top_p": 0.95}
+    first = answers(model, prompts, seed=7, **options)
+
+    assert answers(model, prompts, seed=7, **options) == first
+    assert answers(model, prompts, seed=8, **options) != first
+    assert first != answers(model, prompts, max_tokens=10)
+
+
+def test_sampling_does_not_touch_the_global_generator(model, prompts):
+    torch.manual_seed(5)
+    expected = torch.rand(1).item()
+    torch.manual_seed(5)
+    answers(model, prompts, max_tokens=5, temperature=1.0)
+
+    assert torch.rand(1).item() == expected
+
+
+def test_the_smallest_nucleus_is_the_greedy_choice(model, prompts):
+    greedy = answers(model, prompts, max_tokens=8)
+
+    assert answers(model, prompts, max_tokens=8, temperature=1.0, top_p=1e-9, seed=3) == greedy
+    assert answers(model, prompts, max_tokens=8, temperature=1e-4, seed=3) == greedy
+
+
+def test_sampled_words_come_as_often_as_the_model_thinks(model):
+    prompt = [11, 12, 13]
+    with torch.no_grad():
+        expected = model(input_ids=torch.tensor([prompt])).logits[0, -1].softmax(-1)
+    drawn = answers(model, [prompt] * 3000, max_tokens=1, temperature=1.0, seed=2, batch_size=3000)
+
+    found = torch.bincount(torch.tensor(drawn).flatten(), minlength=120) / 3000
+    assert float((found - expected).abs().sum()) < 0.2  # total variation of 0.1
+
+
+def test_a_nucleus_leaves_out_only_the_unlikely(model):
+    prompt = [11, 12, 13]
+    with torch.no_grad():
+        p, order = model(input_ids=torch.tensor([prompt])).logits[0, -1].softmax(-1).sort(descending=True)
+    inside = set(order[: int((p.cumsum(-1) < 0.5).sum()) + 1].tolist())
+
+    drawn = answers(model, [prompt] * 500, max_tokens=1, temperature=1.0, top_p=0.5, seed=2, batch_size=500)
+    assert {tokens[0] for tokens in drawn} <= inside
+    assert len({tokens[0] for tokens in drawn}) > 1
+
+
+def test_generation_can_be_broken_off_between_two_tokens(model, prompts):
+    calls = []
+
+    def stop():
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyError("stop")
+
+    with pytest.raises(KeyError):
+        answers(model, prompts[:2], max_tokens=50, between=stop)
+    assert len(calls) == 4
+
+
+def test_the_model_is_left_as_it_was(model, prompts):
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    answers(model, prompts, max_tokens=4)
+
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+    assert all(p.grad is None for p in model.parameters())
