@@ -367,6 +367,21 @@ _PERSON = re.compile(
 )
 
 
+_CONJUNCTIONS = frozenset(
+    "and but or that if when because what where how who so then since while than as".split()
+)
+
+
+def _is_subject(text: str, you: re.Match[str]) -> bool:
+    """Whether this "you" does something rather than something being done to it."""
+    before = text[: you.start()].split()
+    after = text[you.end() :].split()
+    return bool(
+        (before and before[-1].lower().strip(",;") in _CONJUNCTIONS | AUXILIARIES)
+        or (after and after[0].lower() in AUXILIARIES)
+    )
+
+
 def swap_persons(text: str) -> str:
     """Return ``text`` said by the other one: "my dog likes me" → "your dog likes you"."""
 
@@ -376,6 +391,8 @@ def swap_persons(text: str) -> str:
         if word[0].isupper() and not begins and word[:2] not in ("I", "I'", "I "):
             return word  # part of a name: "the US", "Do You Remember"
         swapped = _SECOND_PERSON[word.lower()]
+        if swapped == "I" and not begins and not _is_subject(text, match):
+            swapped = "me"
         return upper_first(swapped) if begins and word[0].isupper() else swapped
 
     return _PERSON.sub(other, text.replace("’", "'"))

@@ -38,7 +38,7 @@ _WEAK = re.compile(
 )
 _BENIGN = re.compile(
     r"(?:no|nope)[\s,]*(?:problem|worries|thanks|thank you|way|need|idea|doubt|rush|wonder|one\b|matter|more|longer|"
-    r"not (?:really|yet|at all)|i (?:don't|do not|haven't|have not|didn't|can't|never)|i'm good|that's (?:fine|ok|okay|all|"
+    r"not (?:really|yet|at all)|i'm good|that's (?:fine|ok|okay|all|"
     r"it|great|good)|it's (?:fine|ok|okay|all right|alright|great|good))",
     re.IGNORECASE,
 )
@@ -108,6 +108,16 @@ def denies(text: str) -> bool:
     return _STRONG.match(text) is not None and _POSITIVE_AFTER_IS.match(text) is None
 
 
+def dodges(reply: str) -> bool:
+    """Whether a short reply only says that it cannot answer."""
+    return len(reply) < 400 and _DODGING.search(reply) is not None
+
+
+def is_about_self(question: str) -> bool:
+    """Whether the person asks about themselves."""
+    return _SELF.search(question) is not None
+
+
 def complains(text: str) -> bool:
     """Whether a turn is unhappy with the reply before it."""
     if len(text) >= 2_000:
@@ -136,12 +146,22 @@ def corrects(text: str, *, question: str, reply: str) -> bool:
         return True
     if not asks(question) or reply.rstrip().endswith("?") or _BENIGN.match(text) or _about_other(question):
         return False
+    about_self = _SELF.search(question) is not None
     weak = _WEAK.match(text)
     if weak is not None:
         rest = text[weak.end() :]
-        return bool(rest) and (_CONTRAST.match(rest) is not None or _is_short_answer(rest, question))
+        if not rest or (not about_self and _NEGATION.match(rest)):
+            return False
+        return _contrasts(rest, about_self=about_self) or _is_short_answer(rest, question)
     first = re.split(r"[.!?](?:\s|$)", text, maxsplit=1)[0]
+    if about_self and dodges(reply) and not asks(text):
+        # The person tells what was not known.
+        return _CONTRAST.match(first) is not None and not first.lower().startswith(("that", "this"))
     return _INNER_ACTUALLY.search(first) is not None and _CONTRAST.match(first) is not None
+
+
+def _contrasts(rest: str, *, about_self: bool) -> bool:
+    return _CONTRAST.match(rest) is not None or (about_self and _OWN_STATEMENT.match(rest) is not None)
 
 
 def _about_other(question: str) -> bool:
@@ -149,6 +169,14 @@ def _about_other(question: str) -> bool:
     return _OTHER.search(_POLITE.sub("", question)) is not None and _SELF.search(question) is None
 
 
+_NEGATION = re.compile(r"i (?:don't|do not|haven't|have not|didn't|can't|never)\b", re.IGNORECASE)
+_OWN_STATEMENT = re.compile(r"(?:i|we)(?:'\w+)? \w+", re.IGNORECASE)
+_DODGING = re.compile(
+    r"\bi (?:don't|don’t|do not) (?:know|have|remember)\b|\bi(?:'m| am|’m) (?:not sure|unable|sorry)\b|"
+    r"\bi (?:can't|can’t|cannot)\b|\bas an? (?:ai|language model)\b|\bno (?:idea|information)\b|"
+    r"\b(?:can|could) you (?:tell|remind) me\b",
+    re.IGNORECASE,
+)
 _OTHER = re.compile(r"\byou(?:r|rs|'re)?\b", re.IGNORECASE)
 _SELF = re.compile(r"\b(?:i|my|me|mine|our|we|us)\b", re.IGNORECASE)
 _POLITE = re.compile(

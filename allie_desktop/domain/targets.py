@@ -23,6 +23,7 @@ from allie_desktop.domain.signs import (
     content_words,
     corrects,
     denies,
+    is_about_self,
     without_complaint,
     without_denial,
     words_of,
@@ -181,9 +182,8 @@ def _corrected(turns: tuple[Turn, ...], index: int) -> tuple[str, set[int]] | No
             return again[0], repaired | again[1]
         if repair.correction and normalised(repair.correction):
             return _useful(repair.correction, said.content, "") or normalised(repair.correction), repaired
-        answer = _useful(repair.content, said.content, turns[index].content)
-        if answer and repair.rating != -1:
-            return answer, repaired
+        if repair.rating != -1:
+            return _better(repair.content, said.content, turns[index].content, question), repaired
     return _from_person(said.content, question), repaired
 
 
@@ -195,12 +195,28 @@ def _corrected_again(turns: tuple[Turn, ...], index: int, question: str) -> tupl
         return None
     repair = _turn(turns, index + 2)
     if repair is not None and repair.role is Role.ASSISTANT:
-        answer = _useful(repair.content, said.content, turns[index].content)
         following = _turn(turns, index + 3)
-        if answer and repair.rating != -1 and not (following and denies(following.content)):
-            return answer, {index + 2}
+        if repair.rating != -1 and not (following and denies(following.content)):
+            return _better(repair.content, said.content, turns[index].content, question), {index + 2}
         return _from_person(said.content, question), {index + 2}
     return _from_person(said.content, question), set()
+
+
+def _better(reply: str, correction: str, wrong: str, question: str) -> str:
+    """Choose between the repairing reply and the person's own words.
+
+    A reply to a question about the person that does not speak to them ("Bern is a beautiful city.") only
+    chats about the correction.
+    """
+    answer = _useful(reply, correction, wrong)
+    if answer and (
+        not is_about_self(question) or _TO_PERSON.search(answer) or language_of(answer) not in ("en", "")
+    ):
+        return answer
+    return _from_person(correction, question) or answer
+
+
+_TO_PERSON = re.compile(r"\byou(?:r|rs|'\w+|’\w+)?\b", re.IGNORECASE)
 
 
 def _useful(reply: str, correction: str, wrong: str) -> str:
@@ -260,7 +276,7 @@ def _from_person(correction: str, question: str) -> str:
     if value:
         whole = _answering(question, value)
         if whole or named is None:
-            return whole
+            return whole or (_sentence(upper_first(value)) if len(value.split()) <= 5 else "")
     return _sentence(swap_persons(upper_first(statement)))
 
 

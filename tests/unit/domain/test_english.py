@@ -92,6 +92,8 @@ def test_verbs_are_inflected(verb: str, third: str, past: str) -> None:
         ("I'm 41 and I live in Bern", "You're 41 and you live in Bern"),
         ("I was born in the US", "You were born in the US"),
         ("You should call me Sam", "I should call you Sam"),
+        ("I can teach you", "You can teach me"),
+        ("My sister says you should know", "Your sister says I should know"),
         ("Our house is yours", "Your house is mine"),
     ],
 )

@@ -104,6 +104,12 @@ def test_a_reply_of_a_stronger_assistant_weighs_more_than_an_own_one() -> None:
         ("What's 2+2?", "5", "That's wrong, try again.", "I apologize. 2+2 is 4.", "2+2 is 4."),
         ("What is my wife's job?", "A teacher.", "I told you before, she's a vet!", "Sorry!", "She's a vet."),
         ("Who is my boss?", "Tom.", "no thats not correct its Maria", "My apologies, your boss is Maria.", "Your boss is Maria."),
+        ("What is my dog's name?", "I'm sorry, I don't know.", "It's Biscuit.", "Nice name!", "Your dog's name is Biscuit."),
+        ("Where do I live?", "In Paris.", "No. I live in Bern.", "Bern is a beautiful city.", "You live in Bern."),
+        ("Where do I live?", "In Paris.", "Nope, Bern.", None, "Bern."),
+        ("Do I like coffee?", "Yes, you do.", "No, I don't like coffee.", None, "You don't like coffee."),
+        ("How many siblings do I have?", "One.", "I have three siblings, actually.", "Noted!", "You have three siblings."),
+        ("Is my sister older than me?", "Yes.", "No, she's younger.", "Got it, she is younger than you.", "She is younger than you."),
         ("Wie heißt mein Hund?", "Rex", "Falsch, mein Hund heißt Keks.", "Entschuldigung, dein Hund heißt Keks.", "Dein Hund heißt Keks."),
     ],
 )  # fmt: skip
@@ -156,6 +162,7 @@ def test_a_correction_that_names_no_answer_teaches_nothing() -> None:
         ("What games do you play?", "I play chess.", "I like chess too! I'm actually pretty good at it."),
         ("How do I get there?", "Take the bus.", "No thanks, I'll walk."),
         ("What's the capital of France?", "Paris.", "That's right, thank you!"),
+        ("Do you skate? Can I join?", "I don't know how to skate.", "That's okay! I can teach you."),
         ("Is it raining?", "It is not.", "No worries then."),
     ],
 )
