@@ -123,9 +123,12 @@ def complains(text: str) -> bool:
     if len(text) >= 2_000:
         return False
     lowered = _straight(text).lower()
-    return denies(text) or (
-        any(sign in lowered for sign in _COMPLAINT_SIGNS) and _COMPLAINT.search(lowered) is not None
-    )
+    if _STRONG.match(lowered) is not None and _POSITIVE_AFTER_IS.match(lowered) is None:
+        return True
+    for sign in _COMPLAINT_SIGNS:
+        if sign in lowered:
+            return _COMPLAINT.search(lowered) is not None
+    return False
 
 
 def without_complaint(text: str) -> str:
