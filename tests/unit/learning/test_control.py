@@ -21,6 +21,7 @@ from allie_desktop.domain.events import (
     WriteCheckpoint,
 )
 from allie_desktop.ipc.protocol import decode_event, encode
+from allie_desktop.learning import control as control_module
 from allie_desktop.learning.control import Control, StopRequestedError
 
 GONE = "the program that started the worker is gone"
@@ -291,6 +292,25 @@ def test_a_request_to_stop_works_from_within_the_lock_that_a_signal_may_interrup
 
     with pytest.raises(StopRequestedError, match="asked by a signal"):
         parent.control.between()
+
+
+def test_the_last_progress_is_told_again_when_nothing_was_told_for_long(parent, monkeypatch):
+    progress = StepFinished(phase="train", step=3, total=9)
+    parent.control.send(progress)
+    assert parent.hear() == progress
+    parent.control.between()
+    assert parent.is_silent()
+
+    monkeypatch.setattr(control_module, "_QUIET_SECONDS", -1.0)
+    parent.control.between()
+    assert parent.hear() == progress
+
+
+def test_before_any_progress_there_is_none_to_tell_again(parent, monkeypatch):
+    monkeypatch.setattr(control_module, "_QUIET_SECONDS", -1.0)
+    parent.control.between()
+
+    assert parent.is_silent()
 
 
 CHILD = """

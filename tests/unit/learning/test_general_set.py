@@ -59,8 +59,8 @@ def test_it_has_as_many_as_were_wanted_and_tells_how_far_it_is(written):
     _, made, told = written
 
     assert len(made.sequences) == PROMPTS
-    assert told[-1] == (PROMPTS, PROMPTS)
-    assert len(told) >= 2
+    assert (told[0], told[-1]) == ((0, PROMPTS), (PROMPTS, PROMPTS))
+    assert len(told) >= 3
     assert told == sorted(told)
 
 
@@ -110,7 +110,7 @@ def test_the_second_time_it_comes_from_the_cache(written, model, chat):
     again, told = write(model, chat, cache, between=never)
 
     assert again == made
-    assert told == []
+    assert told == [(PROMPTS, PROMPTS)]
 
 
 def test_fewer_are_the_first_of_them(written, model, chat):
@@ -154,7 +154,7 @@ def test_what_was_written_before_an_interruption_is_kept(written, model, chat, t
             prompts=PROMPTS,
             reply_tokens=REPLY_TOKENS,
             cache=tmp_path,
-            progress=lambda finished, _: done.append(finished),
+            progress=lambda finished, _: done.append(finished) if finished else None,
             between=stop,
         )
     (file,) = (tmp_path / "general").iterdir()
@@ -166,7 +166,7 @@ def test_what_was_written_before_an_interruption_is_kept(written, model, chat, t
 
     assert len(resumed.sequences) == PROMPTS
     assert resumed.sequences[:kept] == made.sequences[:kept]
-    assert told[-1] == (PROMPTS, PROMPTS)
+    assert (told[0], told[-1]) == ((kept, PROMPTS), (PROMPTS, PROMPTS))
 
 
 @pytest.mark.parametrize(
