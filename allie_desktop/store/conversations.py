@@ -199,10 +199,12 @@ class SqliteConversations:
         conversation_id = text(conversation.id)
         if conversation_id in inserts.ids or assessed.content_hash in inserts.hashes:
             inserts.write()  # so that it is found below
+        # Without the plus SQLite would put ?1 for content_hash into the first condition too, which then says
+        # nothing, and scan the table.
         same = connection.execute(
             """
             SELECT key FROM conversations
-            WHERE substr(content_hash, 1, 16) = substr(?1, 1, 16) AND content_hash = ?1
+            WHERE substr(content_hash, 1, 16) = substr(?1, 1, 16) AND +content_hash = ?1
             ORDER BY id = ?2 DESC, key LIMIT 1
             """,
             (assessed.content_hash, conversation_id),
