@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 from typing import NoReturn
 
 
@@ -10,7 +12,13 @@ def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     from allie_desktop.cli.app import run
 
+    signal.signal(signal.SIGTERM, _leave)
     sys.exit(run(sys.argv[1:]))
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    # Python would die on the spot; this way files are closed and throw-away folders are thrown away.
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

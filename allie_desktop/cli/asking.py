@@ -37,6 +37,7 @@ def ask(
     With --stdin there is one answer for each line, in order; an empty line has an empty answer.
     """
     from allie_desktop import bootstrap
+    from allie_desktop.inference.prompts import PromptTooLongError
 
     if from_stdin and prompt is not None:
         raise BadInputError("Give a prompt or --stdin, not both.", "See allie ask --help.")
@@ -44,7 +45,12 @@ def ask(
         raise BadInputError("There is no question.", 'Ask one: allie ask "What is my dog\'s name?"')
     prompts = _lines_of_stdin() if from_stdin else [prompt or ""]
     with bootstrap.open_program() as program:
-        answers = program.answerer().ask(prompts, version=version, greedy=greedy, max_tokens=max_tokens)
+        try:
+            answers = program.answerer().ask(prompts, version=version, greedy=greedy, max_tokens=max_tokens)
+        except PromptTooLongError as error:
+            if not from_stdin:
+                raise
+            raise BadInputError(f"Line {error.index + 1}: {error.message}", error.remedy) from error
     if as_json:
         print_json(answers if from_stdin else answers[0])
         return
@@ -62,7 +68,7 @@ def _lines_of_stdin() -> list[str]:
         # utf-8-sig: a file from Windows may begin with a mark that is no part of the first prompt.
         text = sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = sys_line(error)
+        line = _line(error)
         raise BadInputError(
             f"Line {line} of the standard input is not UTF-8 text.", "Save the prompts as UTF-8."
         ) from error
@@ -71,6 +77,6 @@ def _lines_of_stdin() -> list[str]:
     return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if text else []
 
 
-def sys_line(error: UnicodeDecodeError) -> int:
+def _line(error: UnicodeDecodeError) -> int:
     """Return the line, counted from 1, where decoding failed."""
     return error.object[: error.start].count(b"\n") + 1

@@ -55,7 +55,7 @@ def list_conversations(
         return
     table = [
         (
-            row.id[:14],
+            row.id[:36],
             f"{row.created_at.astimezone():%Y-%m-%d %H:%M}",
             row.source,
             row.turns,

@@ -65,6 +65,7 @@ def diagnose(program: Program) -> Diagnosis:
         _machine,
         _torch,
         _model,
+        _room,
         _store,
         _settings,
         _versions,
@@ -137,6 +138,18 @@ def _torch(program: Program, found: Diagnosis) -> None:
 def _model(program: Program, found: Diagnosis) -> None:
     base = program.base()
     found.model, found.model_path = base.name, base.path
+
+
+def _room(program: Program, found: Diagnosis) -> None:
+    need, free = program.need(), program.free_resources()
+    for what, needed, there in (
+        ("memory", need.memory_bytes, free.memory_bytes),
+        ("disk space", need.disk_bytes, free.disk_bytes),
+    ):
+        if needed is not None and there is not None and there < needed:
+            message = f"Learning needs about {_size(needed)} of {what}, and {_size(there)} are free."
+            remedy = "Close other programs." if what == "memory" else "Free some disk space."
+            found.problems.append(Problem(message=message, remedy=remedy))
 
 
 def _store(program: Program, found: Diagnosis) -> None:

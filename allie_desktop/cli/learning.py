@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 #: The outcome of a call that started nothing.
 HELD = "held"
 
+_EXIT_CODES = {
+    EpisodeState.COMPLETED.value: 0,
+    EpisodeState.FAILED.value: 1,
+    EpisodeState.REJECTED.value: 3,
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnResult:
@@ -34,7 +40,11 @@ class LearnResult:
     phases: Mapping[str, float] = field(default_factory=dict)
     episode: str | None = None
     remedy: str = ""
-    exit_code: int = HeldError.exit_code
+
+    @property
+    def exit_code(self) -> int:
+        """0 deployed, 1 failed, 3 the gate did not deploy, 4 held, waiting or stopped."""
+        return _EXIT_CODES.get(self.outcome, HeldError.exit_code)
 
     @classmethod
     def of(cls, result: EpisodeResult) -> LearnResult:
@@ -49,7 +59,6 @@ class LearnResult:
             phases=result.phases,
             episode=result.episode_id,
             remedy=result.remedy,
-            exit_code=result.exit_code,
         )
 
 

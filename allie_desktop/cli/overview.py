@@ -34,6 +34,7 @@ def status(as_json: JsonOption = False) -> None:
         decision = program.decision()
         active, trouble = _active(program)
         warnings = program.settings.warnings
+        alerts = program.alerts.open()
     if as_json:
         print_json(
             {
@@ -44,11 +45,14 @@ def status(as_json: JsonOption = False) -> None:
                 "notes": decision.notes,
                 "last_episode": None if last is None else episode_document(last),
                 "active": active,
+                "alerts": alerts,
                 "problems": [*warnings, *trouble],
             }
         )
         return
     _tell(counts, decision, last, active)
+    for alert in alerts:
+        say(f"{alert.message} {alert.remedy}".strip())
     for problem in (*warnings, *trouble):
         say(f"Problem: {problem}")
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.errors import UnknownVersionError
-from allie_desktop.domain.planning import Message
 from allie_desktop.domain.ports import VersionRepository
 from allie_desktop.domain.versions import BASE
+from allie_desktop.inference.prompts import PromptTooLongError, user_prompt
 
 if TYPE_CHECKING:
     from allie_desktop.inference.torch_engine import TorchEngine
@@ -61,7 +60,10 @@ class Answerer:
         top_p: float = 0.9,
         seed: int = 0,
     ) -> list[Answer]:
-        """Return the answers in order. An empty prompt has an empty answer."""
+        """Return the answers in order. An empty prompt has an empty answer.
+
+        Raises :class:`PromptTooLongError` with the index of the prompt before anything is generated.
+        """
         name = self.choose(version)
         asked = [i for i, prompt in enumerate(prompts) if prompt.strip()]
         answers = [""] * len(prompts)
@@ -69,15 +71,19 @@ class Answerer:
             engine = self._engine()
             if name != BASE and name not in engine.adapters:
                 engine.load_adapter(name, self._verified[name])
-            made = engine.generate(
-                [[Message(role=Role.USER, content=prompts[i])] for i in asked],
-                adapter=None if name == BASE else name,
-                max_tokens=max_tokens,
-                greedy=greedy,
-                temperature=temperature,
-                top_p=top_p,
-                seed=seed,
-            )
+            try:
+                made = engine.generate(
+                    [user_prompt(prompts[i]) for i in asked],
+                    adapter=None if name == BASE else name,
+                    max_tokens=max_tokens,
+                    greedy=greedy,
+                    temperature=temperature,
+                    top_p=top_p,
+                    seed=seed,
+                )
+            except PromptTooLongError as error:
+                error.index = asked[error.index]
+                raise
             for i, text in zip(asked, made, strict=True):
                 answers[i] = text
         return [Answer(answer=text, version=name) for text in answers]

@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.errors import VersionCorruptError
-from allie_desktop.domain.planning import Message
+from allie_desktop.inference.prompts import user_prompt
 
 if TYPE_CHECKING:
     from allie_desktop.inference.torch_engine import TorchEngine
@@ -40,7 +39,7 @@ class TorchProbe:
         engine = self._engine()
         engine.load_adapter(_NAME, adapter)
         try:
-            asked = [[Message(role=Role.USER, content=probe)] for probe in PROBES]
+            asked = [user_prompt(probe) for probe in PROBES]
             answers = tuple(engine.generate(asked, adapter=_NAME, max_tokens=_TOKENS))
         finally:
             engine.unload_adapter(_NAME)

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.errors import BadInputError, ModelError, VersionCorruptError
 from allie_desktop.domain.planning import Message
+from allie_desktop.inference.prompts import PromptTooLongError
 from allie_desktop.models.generation import Sampling, generate
 
 if TYPE_CHECKING:
@@ -31,17 +31,6 @@ _CACHE_TOKENS = 24_576
 _WEIGHTS = "adapter_model.safetensors"
 _CONFIG = "adapter_config.json"
 _MARK = "\u2063allie-mark\u2063"
-
-
-class PromptTooLongError(BadInputError):
-    """A prompt does not fit into the model's context. ``index`` counts the prompts from 0."""
-
-    def __init__(self, index: int, tokens: int, context: int) -> None:
-        super().__init__(
-            f"The prompt is too long: {tokens:,} tokens, and this model reads at most {context:,}.",
-            "Shorten it, or ask in several steps.",
-        )
-        self.index = index
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,8 +261,3 @@ def _broken(path: Path, why: str) -> VersionCorruptError:
         f"The adapter in {path} cannot be used: {why}.",
         "Go back to another version with `allie rollback`, or use `--version base`.",
     )
-
-
-def user_prompt(text: str) -> list[Message]:
-    """Return the conversation that asks ``text`` and nothing else."""
-    return [Message(role=Role.USER, content=text)]

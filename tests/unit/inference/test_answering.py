@@ -9,6 +9,7 @@ import pytest
 from allie_desktop.domain.errors import UnknownVersionError, VersionCorruptError
 from allie_desktop.domain.versions import VersionMetadata
 from allie_desktop.inference.answering import Answer, Answerer
+from allie_desktop.inference.prompts import PromptTooLongError
 from allie_desktop.inference.torch_engine import TorchEngine
 from allie_desktop.store.version_folders import VersionFolders
 
@@ -87,3 +88,10 @@ def test_a_changed_version_is_refused_before_the_model_is_loaded(versions, adapt
 
     with pytest.raises(VersionCorruptError):
         ask(Answerer(versions, lambda: None), "Hi", version="v1.0")
+
+
+def test_a_prompt_that_is_too_long_is_named_by_its_place(answerer):
+    with pytest.raises(PromptTooLongError) as caught:
+        ask(answerer, "", "Hi", "", "x" * 300)
+
+    assert caught.value.index == 3

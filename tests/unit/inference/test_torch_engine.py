@@ -10,7 +10,8 @@ import pytest
 from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.errors import BadInputError, VersionCorruptError
 from allie_desktop.domain.planning import Message
-from allie_desktop.inference.torch_engine import PromptTooLongError, TorchEngine, user_prompt
+from allie_desktop.inference.prompts import PromptTooLongError, user_prompt
+from allie_desktop.inference.torch_engine import TorchEngine
 
 QUESTIONS = ["Hi", "What is the colour of the sea?", "Name a bird", "a" * 60, "¿Qué? 你好 🙂"]
 
