@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from allie_desktop.domain.errors import ModelError, VersionCorruptError
 from allie_desktop.domain.planning import LoraGeometry
+from allie_desktop.learning.fused import fuse
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +45,7 @@ class Adapter:
                 "This base model has none of the layers that Allie adapts.",
                 "Choose a model of the Llama, Mistral, Qwen or Gemma family.",
             ) from error
+        fuse(self.model)
         self.scaling = geometry.alpha / geometry.rank
         self._live: dict[str, torch.Tensor] = {}
         for name, parameter in self.model.named_parameters():

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import torch
+import torch
 
+if TYPE_CHECKING:
     from allie_desktop.learning.batches import Pass
 
 #: Positions whose logits exist at once; 256 x 49,152 in float32 are 50 MB.
@@ -31,20 +31,9 @@ def hidden_states(model: Any, batch: Pass) -> torch.Tensor:
 def token_losses(head: Any, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Return the negative log-likelihood [n] (float32, nats) of ``targets`` [n] given ``hidden`` [n, d].
 
-    Differentiable; chunked, and each chunk's logits are recomputed in the backward pass rather than
-    kept.
+    Differentiable in ``hidden``. ``head`` is the model's frozen output layer.
     """
-    import torch
-    from torch.utils.checkpoint import checkpoint
-
-    def chunk(h: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.cross_entropy(head(h).float(), t, reduction="none")
-
-    parts = []
-    for start in range(0, hidden.shape[0], CHUNK_POSITIONS):
-        h, t = hidden[start : start + CHUNK_POSITIONS], targets[start : start + CHUNK_POSITIONS]
-        parts.append(checkpoint(chunk, h, t, use_reentrant=False) if h.requires_grad else chunk(h, t))
-    return torch.cat(parts) if parts else hidden.new_zeros(0, dtype=torch.float32)
+    return _PlaceLoss.of(head, hidden, targets, None)
 
 
 def token_kl(head: Any, hidden: torch.Tensor, base_hidden: torch.Tensor) -> torch.Tensor:
@@ -52,17 +41,65 @@ def token_kl(head: Any, hidden: torch.Tensor, base_hidden: torch.Tensor) -> torc
 
     The head is shared, since adapters do not touch it. Differentiable in ``hidden`` alone.
     """
-    import torch
-    from torch.utils.checkpoint import checkpoint
+    return _PlaceLoss.of(head, hidden, None, base_hidden)
 
-    def chunk(h: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        log_q = torch.log_softmax(head(h).float(), -1)
-        log_p = torch.log_softmax(head(b).float(), -1)
-        return torch.nn.functional.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1)
 
-    parts = []
-    for start in range(0, hidden.shape[0], CHUNK_POSITIONS):
-        h = hidden[start : start + CHUNK_POSITIONS]
-        b = base_hidden[start : start + CHUNK_POSITIONS]
-        parts.append(checkpoint(chunk, h, b, use_reentrant=False) if h.requires_grad else chunk(h, b))
-    return torch.cat(parts) if parts else hidden.new_zeros(0, dtype=torch.float32)
+class _PlaceLoss(torch.autograd.Function):
+    """A loss at each place, from the hidden state there alone.
+
+    Since no place depends on another and the head is frozen, the gradient with respect to the hidden
+    states can be taken at once, while a chunk's logits exist: (softmax − target)·W. The backward pass
+    only scales it, and no logits are kept or computed twice (the idea of Liger's fused linear
+    cross-entropy, Hsu et al. 2024, arXiv:2410.10989).
+    """
+
+    @classmethod
+    def of(
+        cls,
+        head: Any,
+        hidden: torch.Tensor,
+        targets: torch.Tensor | None,
+        base_hidden: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Return the losses [n]."""
+        wanted = torch.is_grad_enabled() and hidden.requires_grad
+        found: torch.Tensor = cls.apply(hidden, head.weight, targets, base_hidden, wanted)
+        return found
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        targets: torch.Tensor | None,
+        base_hidden: torch.Tensor | None,
+        wanted: bool,
+    ) -> torch.Tensor:
+        """See the class; ``wanted``: whether a backward pass will come."""
+        losses = torch.empty(hidden.shape[0], dtype=torch.float32, device=hidden.device)
+        slopes = torch.empty_like(hidden) if wanted else None
+        for start in range(0, hidden.shape[0], CHUNK_POSITIONS):
+            part = slice(start, start + CHUNK_POSITIONS)
+            log_q = torch.log_softmax((hidden[part] @ weight.T).float(), -1)
+            if targets is not None:
+                place = targets[part, None]
+                losses[part] = -log_q.gather(-1, place).squeeze(-1)
+                slope = log_q.exp_()
+                slope.scatter_add_(-1, place, torch.full_like(slope[:, :1], -1.0))
+            else:
+                assert base_hidden is not None
+                log_p = torch.log_softmax((base_hidden[part] @ weight.T).float(), -1)
+                p = log_p.exp()
+                losses[part] = (p * (log_p - log_q)).sum(-1)
+                slope = log_q.exp_().sub_(p)
+            if slopes is not None:
+                slopes[part] = slope.to(weight.dtype) @ weight
+        if slopes is not None:
+            ctx.save_for_backward(slopes)
+        return losses
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
+        """Scale the slopes."""
+        (slopes,) = ctx.saved_tensors
+        return slopes * gradient[:, None].to(slopes.dtype), None, None, None, None

@@ -66,7 +66,9 @@ class Arm(Program):
 
             def __call__(self, **arguments: Any) -> Any:
                 plan = inner(**arguments)
-                recipe = dataclasses.replace(plan.recipe, kl_budget=1e9, **changes) if changes else plan.recipe
+                recipe = (
+                    dataclasses.replace(plan.recipe, kl_budget=1e9, **changes) if changes else plan.recipe
+                )
                 plan = dataclasses.replace(plan, recipe=recipe)
                 return plan if recipe.replay_share > 0 else dataclasses.replace(plan, replay=())
 
@@ -110,10 +112,10 @@ def held_out(program: Program, version: str, chats: list[dict[str, Any]]) -> dic
     """Return base loss, adapted loss and the interval of the gain on chats that were never imported."""
     import torch
 
+    from allie_desktop.domain.planning import LoraGeometry
     from allie_desktop.learning.adapter import Adapter
     from allie_desktop.learning.chat_format import ChatFormat
     from allie_desktop.learning.evaluate import Evaluator, encode_all
-    from allie_desktop.domain.planning import LoraGeometry
     from allie_desktop.models.loading import load_base
 
     torch.set_num_threads(os.cpu_count() or 1)
@@ -173,7 +175,7 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path) -> dict[str, A
             started = time.monotonic()
             orchestrator = program.orchestrator(lambda event: None)
             if name != "all":
-                orchestrator._judge = always_deploy  # noqa: SLF001 - the arm's whole point
+                orchestrator._judge = always_deploy
             result = orchestrator.run_episode("benchmark", forced=True)
             seconds = time.monotonic() - started
             version = program.versions.pointer().active
@@ -193,9 +195,7 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path) -> dict[str, A
                 "peak_memory_bytes": report.training.peak_memory_bytes,
                 "kl": mean(list(paired["general_kl"].candidate)),
                 "asked": [mean(right["asked"][i : i + 10]) for i in range(0, len(known), 10)],
-                "unseen": [
-                    mean(right["unseen"][3 * i : 3 * i + 30]) for i in range(0, len(known), 10)
-                ],
+                "unseen": [mean(right["unseen"][3 * i : 3 * i + 30]) for i in range(0, len(known), 10)],
             }
             figures["episodes"].append(episode)
             print(f"{name} episode {number + 1}: {json.dumps(episode)}", file=sys.stderr, flush=True)
@@ -209,8 +209,9 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path) -> dict[str, A
 def table(results: list[dict[str, Any]]) -> str:
     """Return the figures as a Markdown table."""
     lines = [
-        "| arm | recall, all facts | unseen phrasings | recall by episode | KL | held-out chats, base → adapted "
-        "(95 % interval of the gain) | verdicts | minutes an episode | tokens/s |",
+        "| arm | recall, all facts | unseen phrasings | recall by episode | KL "
+        + "| held-out chats, base → adapted (95 % interval of the gain) "
+        + "| verdicts | minutes an episode | tokens/s |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for r in results:
@@ -230,7 +231,9 @@ def table(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Parse the command line and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--episodes", type=int, default=3)
     parser.add_argument("--arms", default="all")
     parser.add_argument("--facts", type=Path, default=HERE / "data" / "facts.jsonl")
