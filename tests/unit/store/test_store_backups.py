@@ -199,7 +199,8 @@ def test_a_log_left_by_a_crash_is_not_replayed_into_the_restored_store(path: Pat
         "import os, sys; from pathlib import Path; from allie_desktop.store.database import Database; "
         "from allie_desktop.store.conversations import SqliteConversations; "
         "from tests.unit.store.store_samples import assessed; "
-        "SqliteConversations(Database.open(Path(sys.argv[1]))).add([assessed('late')]); os._exit(9)"
+        "database = Database.open(Path(sys.argv[1])); "
+        "SqliteConversations(database).add([assessed('late')]); os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", program, str(path)], check=False).returncode == 9
     assert path.with_name("allie.sqlite-wal").stat().st_size > 0
