@@ -140,6 +140,10 @@ class ConversationRepository(Protocol):
     def learned_by(self, version: str) -> tuple[str, ...]:
         """Return the ids that ``version`` learnt, rolled back or not."""
 
+    def versions_of(self, conversation_id: str) -> tuple[str, ...]:
+        """Return the versions that learnt from it: what :meth:`forget` will return, to be marked before
+        the deletion, since a crash after it would lose them."""
+
     def rate(self, conversation_id: str, turn_index: int, rating: Rating | None) -> None:
         """Set or clear a rating; the caller re-assesses and calls :meth:`replace`."""
 
