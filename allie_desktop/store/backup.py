@@ -53,21 +53,11 @@ class Backups:
 
     def all(self) -> tuple[Backup, ...]:
         """Return the finished backups, newest first."""
-        found = []
-        with contextlib.suppress(OSError):
-            for path in self.folder.iterdir():
-                match = _NAME.match(path.name)
-                if match is None or match["stem"] != self.store.stem:
-                    continue
-                made_at = datetime.strptime(match["at"], _TIME_FORMAT).replace(tzinfo=timezone.utc)
-                found.append(
-                    Backup(
-                        path=path,
-                        made_at=made_at,
-                        reason=match["reason"],
-                        size_bytes=path.stat().st_size,
-                    )
-                )
+        try:
+            paths = list(self.folder.iterdir())
+        except OSError:  # there is no folder (yet)
+            return ()
+        found = [backup for path in paths if (backup := self._read(path)) is not None]
         return tuple(sorted(found, key=lambda backup: backup.made_at, reverse=True))
 
     def newest(self) -> Backup | None:
@@ -149,6 +139,18 @@ class Backups:
     def remove_path(self, path: Path) -> None:
         """Delete the backup at ``path``."""
         _remove(path)
+
+    def _read(self, path: Path) -> Backup | None:
+        """Return what a file's name tells; None for a file that is no backup of this store."""
+        match = _NAME.match(path.name)
+        if match is None or match["stem"] != self.store.stem:
+            return None
+        try:
+            made_at = datetime.strptime(match["at"], _TIME_FORMAT).replace(tzinfo=timezone.utc)
+            size_bytes = path.stat().st_size
+        except (ValueError, OSError):  # no such date; or deleted just now
+            return None
+        return Backup(path=path, made_at=made_at, reason=match["reason"], size_bytes=size_bytes)
 
     def _path(self, made_at: datetime, label: str) -> Path:
         stamp = made_at.astimezone(timezone.utc).strftime(_TIME_FORMAT)

@@ -127,6 +127,12 @@ class SqliteConversations:
                 )
             )
 
+    def versions_of(self, conversation_id: str) -> tuple[str, ...]:
+        """Return the versions that learnt from it, rolled back or not; none for an unknown id."""
+        with self._database.reading() as connection:
+            keys = records.keys_of(connection, [conversation_id])
+            return erasure.versions_of(connection, keys.values())
+
     def rate(self, conversation_id: str, turn_index: int, rating: Rating | None) -> None:
         """Set or clear a rating on an assistant's turn; raise :class:`BadInputError` for another turn."""
         if rating not in (1, -1, None):

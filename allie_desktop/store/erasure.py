@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from allie_desktop.domain.errors import AllieError
@@ -35,14 +35,20 @@ _REBUILD_IN_MEMORY_BYTES = 128 * 1024 * 1024
 
 def delete(connection: sqlite3.Connection, keys_by_id: dict[str, int]) -> tuple[str, ...]:
     """Delete conversations inside of a transaction; return the versions that learnt from any of them."""
-    versions: set[str] = set()
+    versions = versions_of(connection, keys_by_id.values())
     for conversation_id, key in keys_by_id.items():
-        versions.update(
-            row[0] for row in connection.execute("SELECT version FROM learned WHERE conversation = ?", (key,))
-        )
         records.unindex(connection, key)
         connection.execute("DELETE FROM conversations WHERE key = ?", (key,))
         connection.execute("INSERT OR IGNORE INTO erasures (id) VALUES (?)", (conversation_id,))
+    return versions
+
+
+def versions_of(connection: sqlite3.Connection, keys: Iterable[int]) -> tuple[str, ...]:
+    """Return the versions that learnt from any of these conversations."""
+    versions: set[str] = set()
+    for key in keys:
+        rows = connection.execute("SELECT version FROM learned WHERE conversation = ?", (key,))
+        versions.update(row[0] for row in rows)
     return tuple(sorted(versions))
 
 
@@ -56,9 +62,11 @@ def finish(database: Database) -> bool:
     """Remove the traces of forgotten conversations; return False when that has to be tried again.
 
     Takes about a second per 50 MB of store and of each backup, and the write lock for most of it. Does
-    nothing when nothing is pending. Never raises for a busy store or a full disk: what was asked for, the
+    nothing when nothing is pending, and puts it off inside of a transaction. Never raises for a busy store or a full disk: what was asked for, the
     deletion, has happened.
     """
+    if database.connection.in_transaction:
+        return False
     ids = pending(database)
     if not ids:
         return True

@@ -312,7 +312,7 @@ def pending(connection: sqlite3.Connection, steps: Sequence[Step] = STEPS) -> bo
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
     if application != APPLICATION_ID and not is_blank(connection):
         raise StoreError(
-            "This SQLite file belongs to another program.",
+            f"The SQLite file {_file_of(connection)} belongs to another program.",
             "Choose another folder for Allie's data, or move the file away.",
         )
     if version > len(steps):
@@ -322,6 +322,11 @@ def pending(connection: sqlite3.Connection, steps: Sequence[Step] = STEPS) -> bo
             "Update Allie, or use another data folder.",
         )
     return version < len(steps)
+
+
+def _file_of(connection: sqlite3.Connection) -> str:
+    path: str = connection.execute("PRAGMA database_list").fetchone()[2]
+    return path
 
 
 def is_blank(connection: sqlite3.Connection) -> bool:
@@ -373,7 +378,9 @@ def _run(connection: sqlite3.Connection, backups: Backups, steps: Sequence[Step]
     broken = connection.execute("PRAGMA foreign_key_check").fetchone()
     if broken is not None:
         raise StoreCorruptError(
-            f"A row of table {broken[0]} refers to a row of {broken[2]} that is not there."
+            f"The conversation store could not be brought up to date: a row of {broken[0]} would refer to a "
+            f"missing row of {broken[2]}.",
+            "Nothing was changed; the Allie that wrote it can still use it.",
         )
     connection.execute(f"PRAGMA user_version={len(steps)}")
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")

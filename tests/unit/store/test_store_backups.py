@@ -91,7 +91,12 @@ def test_a_store_without_backups_has_none(tmp_path: Path):
 
 def test_foreign_files_in_the_folder_are_left_alone(backups: Backups):
     backups.folder.mkdir()
-    names = ["notes.txt", "other-20260301T120000000000Z-daily.sqlite", "allie-today-daily.sqlite"]
+    names = [
+        "notes.txt",
+        "other-20260301T120000000000Z-daily.sqlite",
+        "allie-today-daily.sqlite",
+        "allie-20261399T120000000000Z-daily.sqlite",
+    ]
     for name in names:
         (backups.folder / name).write_text("mine")
     for minute in range(5):

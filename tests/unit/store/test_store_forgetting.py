@@ -79,7 +79,9 @@ def test_forgetting_returns_every_version_that_learnt_from_it(store: SqliteConve
     store.mark_learned(["a"], version="v1.0", at=NOON)
     store.mark_learned(["b"], version="v1.2", at=NOON)
     store.unmark_learned(version="v1.1")
+    assert store.versions_of("a") == ("v1.0", "v1.1")
     assert store.forget("a") == ("v1.0", "v1.1")
+    assert store.versions_of("a") == ()
     assert store.learned_by("v1.0") == ()
     assert store.forget_many(["b", "a", "never"]) == ("v1.1", "v1.2")
     assert store.counts().conversations == 0
@@ -232,6 +234,17 @@ def test_a_process_that_dies_while_forgetting_is_finished_by_the_next(
     assert done.returncode == -signal.SIGKILL
     with Database.open(path, check=True) as again:
         assert SqliteConversations(again).counts().conversations == 1
+    assert traces(path) == {}
+
+
+def test_forgetting_inside_of_a_transaction_is_cleaned_up_after_it(
+    path: Path, database: Database, store: SqliteConversations
+):
+    store.add([secret_conversation("c")])
+    with database.transaction():
+        store.forget("c")
+        assert store.counts().conversations == 0
+    assert erasure.finish(database)
     assert traces(path) == {}
 
 

@@ -135,7 +135,7 @@ def test_another_programs_database_is_refused_and_left_alone(path: Path):
         connection.execute("CREATE TABLE bookmarks (url)")
         connection.commit()
     error = open_fails(path, StoreError)
-    assert error.message == "This SQLite file belongs to another program."
+    assert error.message == f"The SQLite file {path} belongs to another program."
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("bookmarks",)]
 
