@@ -321,21 +321,30 @@ def test_without_an_anchor_weight_the_anchor_costs_nothing():
 # -- interruption ------------------------------------------------------------------------------------
 
 
+#: Best in the middle, so that a resumed run must bring back a state that it did not see itself.
+HELD = {2: HeldOut(5.0, 0.0), 4: HeldOut(3.0, 0.0), 6: HeldOut(4.0, 0.0), 7: HeldOut(3.5, 0.0)}
+
+
+def onlooker(**options):
+    return Spectator(held=HELD, **options)
+
+
 @pytest.fixture(scope="module")
 def uninterrupted():
-    """The snapshots after the whole run, and the numbers of the pass before which each step begins."""
-    spectator = Spectator()
+    """The snapshot after the whole run, and the numbers of the pass before which each step begins."""
+    spectator = onlooker()
     trainer = full_trainer(spectator)
     starts = []
     spectator.after_step = lambda report: starts.append(spectator.passes)
     trainer.run()
+    assert (trainer.state.best_step, trainer.state.worse) == (4, 2)
     return trainer.snapshot(), [0, *starts]
 
 
 def resumed(folder, trainer):
     """Go on in a new process, as far as this one can stand for it: everything but the disk is new."""
     saved = CheckpointFolder(folder, "plan").newest()
-    fresh = full_trainer()
+    fresh = full_trainer(onlooker())
     fresh._adapter.set_state({n: torch.full_like(t, 9.0) for n, t in fresh._adapter.masters.items()})
     fresh.restore(saved)
     return fresh
@@ -345,7 +354,7 @@ def resumed(folder, trainer):
 @pytest.mark.parametrize("into", [0, 1], ids=["before its first pass", "in the middle of it"])
 def test_a_run_interrupted_at_any_step_ends_as_if_it_had_not_been(tmp_path, uninterrupted, step, into):
     expected, starts = uninterrupted
-    trainer = full_trainer(Spectator(interrupt_before_pass=starts[step] + into))
+    trainer = full_trainer(onlooker(interrupt_before_pass=starts[step] + into))
     with pytest.raises(InterruptedHereError):
         trainer.run()
     assert trainer.state.step == step
@@ -359,7 +368,7 @@ def test_a_run_interrupted_at_any_step_ends_as_if_it_had_not_been(tmp_path, unin
 
 def test_a_run_interrupted_at_every_step_ends_as_if_it_had_not_been(tmp_path, uninterrupted):
     expected, starts = uninterrupted
-    trainer = full_trainer(Spectator(interrupt_before_pass=1))
+    trainer = full_trainer(onlooker(interrupt_before_pass=1))
     for step in range(STEPS):
         with pytest.raises(InterruptedHereError):
             trainer.run()
@@ -367,7 +376,7 @@ def test_a_run_interrupted_at_every_step_ends_as_if_it_had_not_been(tmp_path, un
         trainer = resumed(tmp_path, trainer)
         if step + 1 < STEPS:
             # One whole step, and a pass of the next one.
-            trainer._watcher = Spectator(interrupt_before_pass=starts[step + 1] - starts[step] + 1)
+            trainer._watcher = onlooker(interrupt_before_pass=starts[step + 1] - starts[step] + 1)
     trainer.run()
 
     assert_same_snapshot(trainer.snapshot(), expected)
@@ -386,7 +395,7 @@ def test_a_snapshot_before_the_first_step_is_the_beginning(tmp_path, uninterrupt
 def test_an_interrupted_step_leaves_no_trace():
     trainer = full_trainer()
     before = trainer.snapshot()
-    trainer._watcher = Spectator(interrupt_before_pass=1)
+    trainer._watcher = onlooker(interrupt_before_pass=1)
 
     with pytest.raises(InterruptedHereError):
         trainer.run()
@@ -396,11 +405,11 @@ def test_an_interrupted_step_leaves_no_trace():
 
 def test_going_on_in_the_same_process_is_the_same_too(uninterrupted):
     expected, starts = uninterrupted
-    trainer = full_trainer(Spectator(interrupt_before_pass=starts[3] + 1))
+    trainer = full_trainer(onlooker(interrupt_before_pass=starts[3] + 1))
     with pytest.raises(InterruptedHereError):
         trainer.run()
 
-    trainer._watcher = Spectator()
+    trainer._watcher = onlooker()
     trainer.run()
 
     assert_same_snapshot(trainer.snapshot(), expected)
@@ -471,6 +480,29 @@ def test_memory_that_runs_out_in_the_middle_of_a_step_is_no_half_step():
             assert spectator.halved == [512, 256]
 
     assert gradients[1] == pytest.approx(gradients[0], rel=1e-3)
+
+
+def test_memory_that_runs_out_half_way_back_leaves_no_half_gradients():
+    # The upper block has its gradients already when the lower one finds no memory for its own.
+    steps, norms = [StepPlan((0, 1), (0,), (0,))], []
+    for fails in (False, True):
+        spectator = Spectator()
+        trainer = make_trainer(spectator, steps=steps)
+        failures = iter([True] if fails else [])
+
+        def run_out(gradient, failures=failures):
+            if next(failures, False):
+                raise RuntimeError("MPS backend out of memory")
+
+        def watch(_module, _args, output, run_out=run_out):
+            output.register_hook(run_out)
+
+        trainer._adapter.model.get_decoder().layers[0].register_forward_hook(watch)
+        trainer.run()
+        norms.append(spectator.reports[0].gradient_norm)
+        assert spectator.halved == ([256] if fails else [])
+
+    assert norms[1] == pytest.approx(norms[0], rel=1e-4)
 
 
 def test_halving_lasts_and_is_kept_over_a_resumption():
