@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from allie_desktop.domain.conversation import Conversation, Rating, Role, Turn, normalised
+from allie_desktop.domain.conversation import Conversation, Rating, Role
 from allie_desktop.domain.errors import BadInputError, UnknownConversationError
 from allie_desktop.domain.ports import (
     AddResult,
@@ -17,8 +17,8 @@ from allie_desktop.domain.ports import (
     ConversationRow,
     MaterialCounts,
 )
-from allie_desktop.store import erasure, listing, records
-from allie_desktop.store.columns import microseconds, optional_text, text
+from allie_desktop.store import erasure, listing, merging, records, writes
+from allie_desktop.store.columns import microseconds, text
 from allie_desktop.store.database import Database
 
 _Outcome = Literal["added", "duplicate", "updated"]
@@ -36,7 +36,7 @@ class SqliteConversations:
             first_new: int = connection.execute(
                 "SELECT coalesce(max(key), 0) + 1 FROM conversations"
             ).fetchone()[0]
-            inserts = records.Inserts(connection, first_new)
+            inserts = writes.Inserts(connection, first_new)
             outcomes = [self._add_one(connection, assessed, inserts, first_new) for assessed in batch]
             inserts.write()
             records.index_new(connection, first_new)
@@ -198,7 +198,7 @@ class SqliteConversations:
         self,
         connection: sqlite3.Connection,
         assessed: Assessed,
-        inserts: records.Inserts,
+        inserts: writes.Inserts,
         first_new: int,
     ) -> _Outcome:
         conversation = assessed.conversation
@@ -225,10 +225,10 @@ class SqliteConversations:
             return "added"
         key: int = namesake[0]
         old = records.load(connection, [key])[key]
-        if _continues(conversation.turns, old.conversation.turns):
-            self._rewrite(connection, key, old, _grown(old, assessed), first_new)
+        if merging.continues(conversation.turns, old.conversation.turns):
+            self._rewrite(connection, key, old, merging.grown(old, assessed), first_new)
             return "updated"
-        if _continues(old.conversation.turns, conversation.turns):
+        if merging.continues(old.conversation.turns, conversation.turns):
             return "duplicate"
         inserts.write()
         inserts.add(assessed, _free_id(connection, conversation_id, assessed.content_hash))
@@ -241,7 +241,7 @@ class SqliteConversations:
         if all(turn.rating is None and turn.correction is None for turn in assessed.conversation.turns):
             return "duplicate"
         old = records.load(connection, [key])[key]
-        turns = _with_feedback(old.conversation.turns, assessed.conversation.turns)
+        turns = merging.with_feedback(old.conversation.turns, assessed.conversation.turns)
         if turns == old.conversation.turns:
             return "duplicate"
         new = replace(assessed, conversation=replace(old.conversation, turns=turns))
@@ -257,13 +257,13 @@ class SqliteConversations:
         first_unindexed: int | None = None,
     ) -> None:
         is_indexed = first_unindexed is None or key < first_unindexed
-        reindex = is_indexed and _texts(old) != _texts(new)
+        reindex = is_indexed and merging.texts(old) != merging.texts(new)
         if reindex:
             records.unindex(connection, key)
-        records.update(connection, key, new)
+        writes.update(connection, key, new)
         if reindex:
             records.index(connection, key)
-        if _lesson(old) != _lesson(new):
+        if merging.lesson(old) != merging.lesson(new):
             connection.execute(
                 "UPDATE conversations SET changed_us = ? WHERE key = ?",
                 (microseconds(self._database.now()), key),
@@ -305,60 +305,3 @@ def _free_id(connection: sqlite3.Connection, conversation_id: str, content_hash:
     while connection.execute("SELECT 1 FROM conversations WHERE id = ?", (candidate,)).fetchone():
         candidate, number = f"{conversation_id}-{content_hash[:8]}-{number}", number + 1
     return candidate
-
-
-def _continues(longer: Sequence[Turn], shorter: Sequence[Turn]) -> bool:
-    """Whether ``longer`` begins with what ``shorter`` says."""
-    return len(longer) > len(shorter) and all(
-        ours.role is theirs.role and normalised(text(ours.content)) == normalised(theirs.content)
-        for ours, theirs in zip(longer, shorter, strict=False)
-    )
-
-
-def _with_feedback(turns: Sequence[Turn], newer: Sequence[Turn]) -> tuple[Turn, ...]:
-    """Return ``turns`` with what ``newer`` thinks of them; silence changes nothing."""
-    return tuple(
-        replace(
-            turn,
-            rating=turn.rating if new.rating is None else new.rating,
-            correction=turn.correction if new.correction is None else optional_text(new.correction),
-        )
-        for turn, new in zip(turns, newer, strict=True)
-    )
-
-
-def _grown(old: Assessed, new: Assessed) -> Assessed:
-    """Return ``new`` with the feedback, title, extras and origin in time of the ``old`` that it continues."""
-    known = len(old.conversation.turns)
-    turns = new.conversation.turns
-    kept = tuple(
-        replace(
-            turn,
-            rating=before.rating if turn.rating is None else turn.rating,
-            correction=before.correction if turn.correction is None else turn.correction,
-            extra={**before.extra, **turn.extra},
-        )
-        for before, turn in zip(old.conversation.turns, turns[:known], strict=True)
-    )
-    conversation = replace(
-        new.conversation,
-        created_at=old.conversation.created_at,
-        source=old.conversation.source,
-        title=old.conversation.title if new.conversation.title is None else new.conversation.title,
-        turns=kept + turns[known:],
-        extra={**old.conversation.extra, **new.conversation.extra},
-    )
-    return replace(new, conversation=conversation)
-
-
-def _texts(assessed: Assessed) -> tuple[object, ...]:
-    """What the search index holds of a conversation."""
-    conversation = assessed.conversation
-    return (conversation.title, [(turn.content, turn.correction) for turn in conversation.turns])
-
-
-def _lesson(assessed: Assessed) -> tuple[object, ...]:
-    """What a model learns from a conversation; when it changes, there is something new to learn."""
-    return tuple(
-        (target.turn_index, target.text, target.origin, target.rejected) for target in assessed.targets
-    )
