@@ -111,26 +111,30 @@ def test_an_episode_keeps_each_state_with_its_time_and_reason(episodes: SqliteEp
     assert episodes.unfinished() == ()
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    with Database.open(tmp_path_factory.mktemp("episodes") / "allie.sqlite") as database:
+        yield database
+
+
 @pytest.mark.parametrize("state", list(EpisodeState))
 @pytest.mark.parametrize("before", list(EpisodeState))
-def test_only_allowed_transitions_are_persisted(
-    database: Database, before: EpisodeState, state: EpisodeState
-):
-    episodes = SqliteEpisodes(database)
-    episodes.create(episode())
-    database.connection.execute("UPDATE episodes SET state = ?", (before.value,))
+def test_only_allowed_transitions_are_persisted(shared: Database, before: EpisodeState, state: EpisodeState):
+    episodes = SqliteEpisodes(shared)
+    name = f"{before.value} to {state.value}"
+    episodes.create(episode(name))
+    shared.connection.execute("UPDATE episodes SET state = ? WHERE id = ?", (before.value, name))
     if state in TRANSITIONS[before]:
-        episodes.change("e1", state, at=later(1))
-        found = episodes.get("e1")
-        assert found is not None
-        assert found.state is state
+        episodes.change(name, state, at=later(1))
+        expected = (state, 2)
     else:
         with pytest.raises(StoreError) as caught:
-            episodes.change("e1", state, at=later(1))
-        assert str(caught.value) == f"Episode e1 is {before.value} and cannot become {state.value}."
-        found = episodes.get("e1")
-        assert found is not None
-        assert (found.state, len(found.history)) == (before, 1)
+            episodes.change(name, state, at=later(1))
+        assert str(caught.value) == f"Episode {name} is {before.value} and cannot become {state.value}."
+        expected = (before, 1)
+    found = episodes.get(name)
+    assert found is not None
+    assert (found.state, len(found.history)) == expected
 
 
 def test_everything_but_state_and_history_can_be_updated(episodes: SqliteEpisodes):
