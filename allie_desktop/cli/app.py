@@ -22,7 +22,7 @@ from allie_desktop.cli import (
     preferences,
     versions,
 )
-from allie_desktop.cli.output import print_error, print_json, reserve_stdout_for_json, say
+from allie_desktop.cli.output import print_error, reserve_stdout_for_json, say
 from allie_desktop.domain.errors import AllieError
 
 _HELP = """A local AI that learns from your conversations while you are away.
@@ -116,7 +116,7 @@ def _leave_closed_pipe() -> int:
     """The reader (``| head``) has all it wanted. Python would complain once more while it shuts down."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
-    return 0
+    return 1  # as typer does inside of commands
 
 
 def _report_unexpected(error: Exception, *, as_json: bool) -> int:
@@ -132,6 +132,3 @@ def _report_unexpected(error: Exception, *, as_json: bool) -> int:
         remedy = f"It was a {type(error).__name__}: {error}"
     print_error(AllieError("Something went wrong that Allie did not expect.", remedy), as_json=as_json)
     return 1
-
-
-__all__ = ["app", "print_json", "run"]
