@@ -42,9 +42,11 @@ def pending(connection: sqlite3.Connection, steps: Sequence[Step] = STEPS) -> bo
     Raises :class:`StoreTooNewError` for the file of a newer Allie, :class:`StoreError` for another
     program's. A file without any table is a new store.
     """
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    # In this order: another process may be making the store, and what is not blank any more is marked.
+    was_blank = is_blank(connection)
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
-    if application != APPLICATION_ID and not is_blank(connection):
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != APPLICATION_ID and not was_blank:
         raise StoreError(
             f"The SQLite file {_file_of(connection)} belongs to another program.",
             "Choose another folder for Allie's data, or move the file away.",
