@@ -67,7 +67,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, list[str]]:
     parser = argparse.ArgumentParser(
         prog="bootstrap.py",
         description="Set Allie up on this machine, then start it or run its tests.",
-        epilog="Arguments after -- go to what is started: `run -- status` is `allie status`, `run -- --verbose` "
+        epilog="Arguments after -- go to what is started: `run -- status` is `allie status`, `run -- --keep FOLDER` "
         "adds an option to the tray app or the demo, `test -- -k replay` selects tests.",
     )
     parser.add_argument(
@@ -191,8 +191,8 @@ def has_display() -> bool:
 
 
 def program_arguments(passed_on: Sequence[str], display: bool) -> list[str]:
-    """Return the arguments for ``allie``: a command that was named, or else the tray app or the demo."""
-    if passed_on and not passed_on[0].startswith("-"):
+    """Return the arguments for ``allie``: what was asked of it, or else the tray app or the demo, with options."""
+    if passed_on and (not passed_on[0].startswith("-") or passed_on[0] in {"--help", "--version"}):
         return list(passed_on)
     return ["gui" if display else "demo", *passed_on]
 

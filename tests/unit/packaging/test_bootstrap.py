@@ -53,6 +53,7 @@ def test_what_is_not_understood_is_refused_with_a_hint(arguments, capsys):
         ([], False, ["demo"]),
         (["--quick"], False, ["demo", "--quick"]),
         (["status", "--json"], True, ["status", "--json"]),
+        (["--version"], True, ["--version"]),
     ],
 )
 def test_run_starts_the_tray_the_demo_or_the_command_that_was_named(passed_on, display, expected):
