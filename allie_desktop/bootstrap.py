@@ -272,12 +272,16 @@ class Program:
         )
 
     def forget(self, conversation_id: str) -> tuple[str, ...]:
-        """Delete a conversation for good; return the versions that learnt from it, which are marked."""
+        """Delete a conversation for good, and the folders of the episodes whose plans hold its words; return
+        the versions that learnt from it, which are marked."""
         try:
             versions = self.versions
         except ModelError:
             versions = None  # a broken base model must not keep anybody's words from being forgotten
-        return self.collector(versions=versions).forget(conversation_id).versions
+        whole_id = self.conversations.get(conversation_id).conversation.id
+        marked = self.collector(versions=versions).forget(whole_id).versions
+        self.files.forget(whole_id)
+        return marked
 
     # --- learning ---
 
