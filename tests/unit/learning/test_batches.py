@@ -66,6 +66,7 @@ def test_packed_rows_give_the_losses_of_one_by_one(model, items, limit):
         torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5)
 
 
+@settings(max_examples=40)
 @given(items=packs, limit=limits)
 def test_every_weighted_token_is_predicted_once_for_its_owner(items, limit):
     found = [[] for _ in items]
@@ -77,6 +78,7 @@ def test_every_weighted_token_is_predicted_once_for_its_owner(items, limit):
     assert found == [[(t, w) for t, w in pair if w > 0] for pair in pairs]
 
 
+@settings(max_examples=40)
 @given(items=packs, limit=limits)
 def test_the_places_of_an_owner_stand_together(items, limit):
     for batch in passes(items, limit, PAD, OPENING):
@@ -84,6 +86,7 @@ def test_the_places_of_an_owner_stand_together(items, limit):
         assert len(runs) == len(set(runs))
 
 
+@settings(max_examples=40)
 @given(items=packs, limit=limits)
 def test_a_pass_never_holds_more_cells_than_allowed_unless_it_is_one_row(items, limit):
     for batch in passes(items, limit, PAD, OPENING):
@@ -93,6 +96,7 @@ def test_a_pass_never_holds_more_cells_than_allowed_unless_it_is_one_row(items, 
         assert batch.attention.shape == (rows, 1, width, width)
 
 
+@settings(max_examples=40)
 @given(items=packs)
 def test_the_real_cells_are_the_tokens_with_each_rows_opening_once(items):
     batches = passes(items, 4096, PAD, OPENING)
@@ -246,6 +250,7 @@ def test_every_part_of_a_run_sees_both_kinds():
         assert any(i >= 8 for i in seen)
 
 
+@settings(max_examples=60)
 @given(
     lengths=st.lists(st.integers(1, 300), min_size=1, max_size=30),
     replay_lengths=st.lists(st.integers(1, 200), max_size=8),

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allie_desktop.learning.memory import (
@@ -87,6 +87,7 @@ def test_the_estimate_grows_with_everything_that_is_kept():
     assert bytes_per_token(tiny_llama(), 4) == 2 * (14 * 48 + 5 * 96 + 21 * 4) * 4
 
 
+@settings(max_examples=50)
 @given(free=st.integers(0, 200 * GIB), wanted=st.integers(16, 8192), cpu=st.booleans())
 def test_there_is_always_a_size_and_more_memory_never_makes_it_smaller(free, wanted, cpu):
     size = pass_size(TINYLLAMA_1B, 16, wanted, free, cpu=cpu)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allie_desktop.learning.schedule import learning_rate
@@ -40,6 +40,7 @@ def test_without_warm_up_only_the_first_step_counts_as_one():
     assert rates(50, warmup=0.0)[:2] == [1.0, 1.0]
 
 
+@settings(max_examples=30)
 @given(
     steps=st.integers(1, 300),
     peak=st.floats(1e-6, 1e-2),
