@@ -14,9 +14,7 @@ from typing import Literal
 PROTOCOL_VERSION = 1
 
 Phase = Literal["prepare", "train", "validate"]
-FailureKind = Literal[
-    "out_of_memory", "unstable", "model", "data", "disk_full", "time_budget", "internal"
-]
+FailureKind = Literal["out_of_memory", "unstable", "model", "data", "disk_full", "time_budget", "internal"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
