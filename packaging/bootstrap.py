@@ -26,6 +26,7 @@ import argparse
 import contextlib
 import errno
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     command, passed_on = parse(arguments)
     environment = Environment(ROOT)
     extras = ["test"] if command == "test" else []
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as with Ctrl-C, taking pip along
     try:
         set_up(environment, extras)
     except SetUpError as error:
@@ -52,6 +54,8 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         say("\nStopped. The same command goes on from here.")
         return STOPPED
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if command == "test":
         os.chdir(ROOT)
         return hand_over([str(environment.program("python")), "-m", "pytest", *passed_on])

@@ -251,9 +251,14 @@ def _pip_install(python: Path, arguments: Sequence[str]) -> str | None:
         errors="replace",
     ) as pip:
         assert pip.stderr is not None
-        for line in pip.stderr:
-            sys.stderr.write(line)
-            last.append(line)
+        try:
+            for line in pip.stderr:
+                sys.stderr.write(line)
+                last.append(line)
+        except KeyboardInterrupt:
+            pip.terminate()  # it must not go on alone while the next set-up begins
+            pip.wait()
+            raise
     return None if pip.returncode == 0 else "".join(last)
 
 

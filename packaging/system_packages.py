@@ -129,19 +129,32 @@ Runner = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
 
 
 def apt_get(arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    """Run ``apt-get`` without asking anything and return what it printed."""
+    """Run ``apt-get`` without asking anything and return what it printed.
+
+    Ctrl-C does not reach it, and is obeyed when it is done: a dpkg that is cut off leaves the system in pieces.
+    """
     command = ["apt-get", "-q", "-y", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=300", *arguments]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-    return subprocess.run(
+    interrupted, output = False, ""
+    with subprocess.Popen(
         command,
-        check=False,
-        env=environment,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
+        start_new_session=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-    )
+    ) as apt:
+        while True:
+            try:
+                output, _ = apt.communicate()
+                break
+            except KeyboardInterrupt:
+                interrupted = True
+                sys.stderr.write("\nStopping as soon as apt is done.\n")
+    if interrupted:
+        raise KeyboardInterrupt
+    return subprocess.CompletedProcess(command, apt.returncode, output)
 
 
 def install(packages: Sequence[SystemPackage], run: Runner = apt_get) -> AptOutcome:

@@ -14,11 +14,14 @@ from environment import Environment
 
 PACKAGING = Path(__file__).resolve().parents[3] / "packaging"
 
-# Gives pip the wheel that the fixture wrote; a build backend needs no more.
+# Gives pip the wheel that the fixture wrote; a build backend needs no more. SLOW_BUILD gives time to stop it.
 _BACKEND = """
-import pathlib, shutil
+import os, pathlib, shutil, time
 
 def build_editable(folder, config_settings=None, metadata_directory=None):
+    if "SLOW_BUILD" in os.environ:  # names a file that says that the build has begun
+        pathlib.Path(os.environ["SLOW_BUILD"]).touch()
+        time.sleep(5)
     wheel = next(pathlib.Path(__file__).parent.glob("*.whl"))
     shutil.copy(wheel, folder)
     return wheel.name

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import bootstrap
 import environment as environment_module
+import psutil
 import pytest
 import system_packages
 from environment import Environment, SetUpError
@@ -163,6 +166,34 @@ def test_ctrl_c_ends_with_a_sentence_and_the_shells_code(project, monkeypatch, c
     monkeypatch.setattr(Environment, "make", interrupted)
     assert bootstrap.main(["run"]) == 130
     assert capsys.readouterr().err.endswith("Stopped. The same command goes on from here.\n")
+
+
+@pytest.mark.process
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_set_up_that_is_stopped_takes_pip_along_and_goes_on_the_next_time(
+    finished, tmp_path, signal_number
+):
+    with (finished.root / "packaging" / "constraints.txt").open("a") as constraints:
+        constraints.write("\n")
+    begun = tmp_path / "begun"
+    with subprocess.Popen(
+        [sys.executable, finished.root / "packaging" / "bootstrap.py", "run"],
+        env={**os.environ, "PATH": "/nowhere", "SLOW_BUILD": str(begun)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as running:  # fmt: skip
+        while not begun.exists():
+            assert running.poll() is None
+            time.sleep(0.05)
+        [pip] = psutil.Process(running.pid).children()
+        running.send_signal(signal_number)
+        _, said = running.communicate()
+    assert running.returncode == 130
+    assert said.endswith("Stopped. The same command goes on from here.\n")
+    assert not pip.is_running()
+    again = start(finished.root, "run")
+    assert (again.returncode, again.stdout) == (0, "allie demo\n")
+    assert "up to date" in again.stderr
 
 
 def test_two_set_ups_of_one_folder_wait_for_each_other(tmp_path):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import bootstrap
@@ -87,6 +91,29 @@ def test_windows_and_macos_lack_nothing(monkeypatch):
 def test_what_apt_has_is_installed_in_one_go(apt):
     assert system_packages.install([GOOD, SystemPackage("fine")]) == AptOutcome()
     assert apt.calls == ["update", "install good fine"]
+
+
+@pytest.mark.process
+def test_apt_is_not_cut_off_by_ctrl_c(tmp_path):
+    apt = tmp_path / "apt-get"
+    apt.write_text(f'#!/bin/sh\ntouch "{tmp_path}/began"\nsleep 1\ntouch "{tmp_path}/ended"\n')
+    apt.chmod(0o755)
+    with subprocess.Popen(
+        [sys.executable, "-c", "import system_packages; system_packages.apt_get(['update'])"],
+        cwd=Path(system_packages.__file__).parent,
+        env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        while not (tmp_path / "began").exists():
+            assert running.poll() is None
+            time.sleep(0.02)
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+        _, said = running.communicate()
+    assert (tmp_path / "ended").exists()
+    assert "Stopping as soon as apt is done." in said
+    assert running.returncode == -signal.SIGINT
 
 
 def test_one_package_that_cannot_be_had_does_not_keep_the_others_away(apt):
