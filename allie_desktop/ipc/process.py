@@ -18,6 +18,7 @@ import subprocess
 import sys
 import sysconfig
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -33,6 +34,9 @@ _CHUNK_BYTES = 64 * 1024
 _WAITING_LINES = 64  # a worker that talks faster than anybody listens waits at its pipe
 _PID_FILE = "worker.pid"
 _SAME_START_SECONDS = 2.0
+
+# A machine under load may keep a new process waiting for so long before its arguments are there.
+_EXEC_SECONDS = 5.0
 _DEATH_SECONDS = 30.0  # after SIGKILL; only a process stuck in the kernel takes longer
 
 
@@ -299,8 +303,21 @@ def available_memory_bytes() -> int:
     return int(psutil.virtual_memory().available)
 
 
+def _command_line(process: psutil.Process) -> list[str]:
+    """Return a young process's command line.
+
+    Linux tells the parent of a successful exec a moment before it shows the new arguments.
+    """
+    ends = time.monotonic() + _EXEC_SECONDS
+    line: list[str] = process.cmdline()
+    while not line and time.monotonic() < ends:
+        time.sleep(0.002)
+        line = process.cmdline()
+    return line
+
+
 def _write_pid(folder: Path, process: psutil.Process) -> None:
-    record = {"pid": process.pid, "started": process.create_time(), "command": process.cmdline()}
+    record = {"pid": process.pid, "started": process.create_time(), "command": _command_line(process)}
     with contextlib.suppress(OSError):
         (folder / _PID_FILE).write_text(json.dumps(record), encoding="utf-8")
 

@@ -124,6 +124,11 @@ class Adapter:
                 f"The adapter in {folder.name} was made for another base model or another rank.",
                 "Choose the base model it was made for, or start from the base.",
             )
+        if not all(bool(t.isfinite().all()) for t in state.values()):
+            raise VersionCorruptError(
+                f"The adapter in {folder.name} holds weights that are no numbers.",
+                "Go back to another version.",
+            )
         for name, tensor in state.items():
             self.masters[name].copy_(tensor)
         self.push()

@@ -147,7 +147,7 @@ def passes(
     for prefix, members in ((head, shared), ((), alone)):
         if not members:
             continue
-        width = max(_ROW_WIDTH, len(sequences[members[0]]))
+        width = max(min(_ROW_WIDTH, tokens_per_pass), len(sequences[members[0]]))
         open_rows: list[_Row] = []
         for index in members:
             body = sequences[index].tokens[len(prefix) :]

@@ -39,7 +39,10 @@ class ChatFormat:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        marks = sorted((re.escape(t) for t in tokenizer.all_special_tokens if len(t) > 2), key=len)
+        special = {i: t.content for i, t in tokenizer.added_tokens_decoder.items() if t.special}
+        special |= dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
+        self._special_ids = frozenset(special)
+        marks = sorted((re.escape(t) for t in special.values() if len(t) > 2), key=len)
         self._marks = re.compile("|".join(reversed(marks))) if marks else None
 
     def clean(self, text: str) -> str:
@@ -69,14 +72,17 @@ class ChatFormat:
 
     def stop_tokens(self) -> tuple[int, ...]:
         """Return the tokens that end a turn: the end of sequence, and the template's own end mark."""
+        stops = {self.tokenizer.eos_token_id, self.end_token()}
+        return tuple(sorted(t for t in stops if t is not None))
+
+    def end_token(self) -> int | None:
+        """Return the token that the template puts behind a reply; the end of sequence where it has none."""
         rendered = self.render(
             [Message(role=Role.USER, content="x"), Message(role=Role.ASSISTANT, content=_MARK)]
         ).split(_MARK)[-1]
         tail = self.tokenizer(rendered.strip(), add_special_tokens=False)["input_ids"]
-        stops = {self.tokenizer.eos_token_id}
-        if tail and tail[0] in self.tokenizer.all_special_ids:
-            stops.add(tail[0])
-        return tuple(sorted(t for t in stops if t is not None))
+        mark: int | None = tail[0] if tail and tail[0] in self._special_ids else self.tokenizer.eos_token_id
+        return mark
 
     def encode(self, messages: Sequence[Message], maximum_length: int) -> Encoded:
         """Return tokens and weights, cut on the left after the opening when longer than
@@ -121,7 +127,7 @@ class ChatFormat:
             )
         start, end = len(before), len(until.rstrip())
         inside = [i for i, (a, b) in enumerate(offsets) if a >= start and b <= end and b > a]
-        decoded = self.tokenizer.decode([tokens[i] for i in inside], skip_special_tokens=True)
+        decoded = self.tokenizer.decode([tokens[i] for i in inside if tokens[i] not in self._special_ids])
         if _squeezed(decoded) != _squeezed(self.clean(messages[index].content)):
             raise UnsupportedConversationError("the template does not give back the words that were put in")
         for i in inside:

@@ -6,6 +6,7 @@ renamed when everything in it has reached the disk. There is no pickle in it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -46,15 +47,13 @@ class CheckpointFolder:
 
     def write(self, checkpoint: Checkpoint) -> Path:
         """Write atomically and return the folder; raise OSError when the disk does not take it."""
-        from safetensors.torch import save_file
-
         self._folder.mkdir(parents=True, exist_ok=True)
         target = self._folder / f"step-{checkpoint.step:08d}"
         scratch = self._folder / f".writing-{os.getpid()}"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         try:
-            save_file({k: v.contiguous() for k, v in checkpoint.tensors.items()}, scratch / _TENSORS)
+            _save({k: v.contiguous() for k, v in checkpoint.tensors.items()}, scratch / _TENSORS)
             document = {
                 "step": checkpoint.step,
                 "plan": self._plan,
@@ -94,6 +93,18 @@ class CheckpointFolder:
 
     def _found(self) -> list[Path]:
         return sorted(self._folder.glob("step-*"), reverse=True)
+
+
+def _save(tensors: dict[str, torch.Tensor], file: Path) -> None:
+    """Write tensors; a full disk is the OSError that it is everywhere else."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file(tensors, file)
+    except SafetensorError as error:
+        full = f"os error {errno.ENOSPC}" in str(error)
+        raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from error
 
 
 def _sha256(file: Path) -> str:

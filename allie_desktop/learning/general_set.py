@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from allie_desktop.domain.conversation import Role
+from allie_desktop.domain.errors import ModelError
 from allie_desktop.domain.planning import Message
 from allie_desktop.learning.chat_format import ChatFormat, Encoded
 from allie_desktop.models.generation import Sampling, generate
@@ -25,6 +26,7 @@ from allie_desktop.models.generation import Sampling, generate
 _FORMAT = 2
 _PROMPT_TOKENS = 48
 _BATCH = 24
+_FRUITLESS_ROUNDS = 4
 _SHORTEST_REPLY = 8  # tokens; shorter ones anchor nothing
 
 
@@ -70,10 +72,12 @@ def general_set(
     sequences = _read(file)
     opening, stops = chat.opening(), chat.stop_tokens()
     pad = chat.tokenizer.pad_token_id
+    end = [token for token in (chat.end_token(),) if token is not None]
+    fruitless = 0
     round_ = len(sequences)
     progress(min(round_, prompts), prompts)
     while len(sequences) < prompts:
-        count = min(_BATCH, prompts - len(sequences))
+        count, before = min(_BATCH, prompts - len(sequences)), len(sequences)
         written = generate(
             model,
             [opening] * count,
@@ -96,9 +100,17 @@ def general_set(
         )
         for question, reply in zip(questions, replies, strict=True):
             if len(reply) >= _SHORTEST_REPLY:
-                ended = reply + list(stops[:1]) if len(reply) < reply_tokens else reply
+                ended = [*reply, *end] if len(reply) < reply_tokens else reply
                 weights = [0.0] * len(question) + [1.0] * len(ended)
                 sequences.append(Encoded(tuple(question + ended), tuple(weights)))
+        fruitless = 0 if len(sequences) > before else fruitless + 1
+        if fruitless == _FRUITLESS_ROUNDS:
+            if sequences:
+                break
+            raise ModelError(
+                "The base model writes no conversation of its own, so nobody could tell what it forgets.",
+                "Choose a chat (or 'instruct') model.",
+            )
         round_ += count
         _write(file, sequences)
         progress(min(len(sequences), prompts), prompts)

@@ -84,7 +84,6 @@ class Session:
         self._folder = Path(job.folder)
         self._attempt = self._folder / f"attempt-{job.attempt}"
         self._attempt.mkdir(parents=True, exist_ok=True)
-        self._checkpoints = CheckpointFolder(self._attempt / "checkpoints", plan.digest)
         self._chat = ChatFormat(loaded.tokenizer)
         self._seconds = self._read_seconds()
         self._curve: list[TrainingCurvePoint] = []
@@ -122,6 +121,7 @@ class Session:
         if self._size.checkpointing or recipe.gradient_checkpointing:
             self._adapter.model.gradient_checkpointing_enable({"use_reentrant": False})
             self._adapter.model.enable_input_require_grads()
+            self._adapter.model.train()  # transformers recomputes in training mode alone; no dropout is set
         self._base_state = self._adapter.zero_state()
         if self._job.parent_adapter is not None:
             self._adapter.load(Path(self._job.parent_adapter))
@@ -131,7 +131,7 @@ class Session:
         self._evaluator = Evaluator(
             self._adapter,
             self._chat,
-            tokens_per_pass=2 * self._size.tokens,
+            tokens_per_pass=self._size.tokens,
             between=self._control.between,
         )
         self._encode()
@@ -198,6 +198,11 @@ class Session:
             batch_tokens=recipe.batch_tokens,
             replay_share=recipe.replay_share,
             seed=plan.seed,
+        )
+        # Sequences are as long as the memory allowed. Where there is more or less of it now, the steps are
+        # others, and a checkpoint of the former ones is of no use.
+        self._checkpoints = CheckpointFolder(
+            self._attempt / "checkpoints", f"{plan.digest} {length} {len(self._steps)}"
         )
 
     def _ewc(self) -> EwcPenalty | None:

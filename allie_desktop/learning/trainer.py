@@ -96,6 +96,8 @@ class TrainerState:
     step: int = 0
     best_objective: float = math.inf
     best_step: int = 0
+    best_within: bool = False
+    evaluated_step: int = 0
     worse: int = 0
     skipped: int = 0
     tokens: int = 0
@@ -155,6 +157,8 @@ class Trainer:
         numbers: dict[str, Any] = {
             "best_objective": s.best_objective if math.isfinite(s.best_objective) else None,
             "best_step": s.best_step,
+            "best_within": s.best_within,
+            "evaluated_step": s.evaluated_step,
             "worse": s.worse,
             "skipped": s.skipped,
             "tokens": s.tokens,
@@ -179,6 +183,8 @@ class Trainer:
             step=checkpoint.step,
             best_objective=math.inf if best is None else float(best),
             best_step=n["best_step"],
+            best_within=n["best_within"],
+            evaluated_step=n["evaluated_step"],
             worse=n["worse"],
             skipped=n["skipped"],
             tokens=n["tokens"],
@@ -196,16 +202,20 @@ class Trainer:
         fit, and :class:`TrainingUnstableError` after repeated losses or gradients that are no numbers.
         """
         why = ""
-        while self.state.step < len(self._steps):
-            self._take_step(self._steps[self.state.step])
-            if self.state.step in self._evaluate_at:
+        while not why:
+            # Before the next step, not after the last one: a run that was broken off while it evaluated
+            # must not go on without having done so.
+            due = self.state.step > self.state.evaluated_step
+            if due and self.state.step in self._evaluate_at:
                 why = self._judge_progress()
-                if why:
-                    break
-            if self._watcher.out_of_time():
-                why = "the time budget was used up"
-                self._judge_progress()
+            elif self.state.step >= len(self._steps):
                 break
+            elif self.state.step and self._watcher.out_of_time():
+                if due:
+                    self._judge_progress()
+                why = "the time budget was used up"
+            else:
+                self._take_step(self._steps[self.state.step])
         if self._best:
             self._adapter.set_state(self._best)
         return why
@@ -214,9 +224,12 @@ class Trainer:
         held = self._watcher.evaluate(self.state.step)
         if not math.isfinite(held.objective):
             raise _unstable()
+        self.state.evaluated_step = self.state.step
         within = held.kl <= self._kl_budget
-        if held.objective < self.state.best_objective and (within or not self._best):
+        # Whatever keeps to the budget is better than whatever does not.
+        if (not within, held.objective) < (not self.state.best_within, self.state.best_objective):
             self.state.best_objective, self.state.best_step = held.objective, self.state.step
+            self.state.best_within = within
             self.state.worse = 0
             self._best = self._adapter.state()
         else:

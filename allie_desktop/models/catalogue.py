@@ -145,7 +145,15 @@ def _check_safetensors(file: Path) -> None:
         try:
             header = json.loads(handle.read(length))
             ends = [int(v["data_offsets"][1]) for k, v in header.items() if k != "__metadata__"]
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            IndexError,
+            RecursionError,
+            OverflowError,
+        ) as error:
             raise damaged from error
     if 8 + length + max(ends, default=0) != size:
         raise damaged

@@ -16,12 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
+
 from allie_desktop.domain.errors import CorruptModelError, MissingChatTemplateError, ModelError
 
 if TYPE_CHECKING:
     import torch
 
     from allie_desktop.domain.planning import BaseModel
+
+
+_UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 
 
 @dataclass(slots=True)
@@ -105,23 +110,15 @@ def load_base(
         )
         options["device_map"] = {"": chosen}
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=kind,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            attn_implementation="sdpa",
-            **options,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise CorruptModelError(
-            f"The base model {base.name} could not be loaded: {_first_line(error)}",
-            "Download the model again, or choose another one.",
-        ) from error
+        tokenizer, model = _read(folder, kind, options)
+    except _UNREADABLE as error:
+        if folder == Path(base.path):
+            raise _not_loaded(base, error) from error
+        shutil.rmtree(folder, ignore_errors=True)  # the unpacked copy is damaged, the file perhaps not
+        try:
+            tokenizer, model = _read(_dequantised(base, cache, kind), kind, options)
+        except _UNREADABLE as again:
+            raise _not_loaded(base, again) from again
     if not options:
         model.to(chosen)
     if tokenizer.chat_template is None:
@@ -134,6 +131,36 @@ def load_base(
     model.requires_grad_(False)
     model.eval()
     return LoadedBase(base=base, model=model, tokenizer=tokenizer, device=chosen, dtype=kind)
+
+
+def _read(folder: Path, dtype: torch.dtype, options: dict[str, Any]) -> tuple[Any, Any]:
+    """Return tokenizer and model; raise one of :data:`_UNREADABLE`."""
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
+    model, found = transformers.AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=dtype,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        attn_implementation="sdpa",
+        output_loading_info=True,
+        **options,
+    )
+    missing = sorted(found["missing_keys"])
+    if missing:  # the library would go on with random numbers in their place
+        raise ValueError(f"{len(missing)} of its weights are missing, {missing[0]} among them")
+    return tokenizer, model
+
+
+def _not_loaded(base: BaseModel, error: BaseException) -> CorruptModelError:
+    return CorruptModelError(
+        f"The base model {base.name} could not be loaded: {_first_line(error)}",
+        "Download the model again, or choose another one.",
+    )
 
 
 def _dequantised(base: BaseModel, cache: Path, dtype: torch.dtype) -> Path:
