@@ -68,6 +68,10 @@ class DemoResult:
     seconds: float
 
 
+#: A demonstration is watched: it takes half the phrasings and general questions of an episode at night.
+_SHORTER = {"phrasings": 8, "general_prompts": 48}
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this family."""
     app.command()(demo)
@@ -102,6 +106,8 @@ def run_demo(keep: str | None, *, as_json: bool) -> int:
     started = time.monotonic()
     questions = load_questions()
     with _home(keep) as home, bootstrap.open_demo(home) as program:
+        for name, value in _SHORTER.items():
+            program.settings.set(name, value)
         summary = program.import_file(resource(_CONVERSATIONS), "native")
         if not as_json:
             say(
