@@ -261,7 +261,8 @@ def test_hostile_text_takes_linear_time(unit: str) -> None:
 
     # Quadratic time would take 64 times as long for 8 times as much; linear takes 8 times.
     small = min(seconds(12_500) for _ in range(2))
-    assert seconds(100_000) < 30 * small + 0.2
+    large = min(seconds(100_000) for _ in range(3))  # what else the machine does is not our time
+    assert large < 30 * small + 0.2
 
 
 def test_heavy_libraries_are_loaded_on_use_only() -> None:
