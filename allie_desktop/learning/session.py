@@ -52,7 +52,7 @@ from allie_desktop.learning.memory import free_memory, pass_size, peak_memory
 from allie_desktop.learning.trainer import HeldOut, Material, StepReport, Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import torch
 
@@ -63,6 +63,8 @@ if TYPE_CHECKING:
 
 _TRAINED = "training.json"
 _CURVE_POINTS = 200
+_FEWEST_STEPS = 40
+_SMALLEST_STEP_TOKENS = 192
 _FISHER_SEQUENCES = 24
 
 
@@ -195,7 +197,7 @@ class Session:
             general_per_step=recipe.general_per_step,
             taught_epochs=recipe.taught_epochs,
             ordinary_epochs=recipe.ordinary_epochs,
-            batch_tokens=recipe.batch_tokens,
+            batch_tokens=self._step_tokens(groups.values(), ordinary),
             replay_share=recipe.replay_share,
             seed=plan.seed,
         )
@@ -204,6 +206,17 @@ class Session:
         self._checkpoints = CheckpointFolder(
             self._attempt / "checkpoints", f"{plan.digest} {length} {len(self._steps)}"
         )
+
+    def _step_tokens(self, taught: Iterable[Sequence[int]], ordinary: Sequence[int]) -> int:
+        """Return the tokens of one optimizer step.
+
+        A small episode takes smaller steps: a handful of large ones would overshoot, and end before the
+        anchor has pulled the model back to what it knew.
+        """
+        recipe = self._plan.recipe
+        visits = recipe.taught_epochs * sum(len(self._new[i]) for group in taught for i in group)
+        visits += recipe.ordinary_epochs * sum(len(self._new[i]) for i in ordinary)
+        return max(_SMALLEST_STEP_TOKENS, min(recipe.batch_tokens, int(visits / _FEWEST_STEPS)))
 
     def _ewc(self) -> EwcPenalty | None:
         """Return the penalty that keeps the adapter where earlier material needs it."""
