@@ -116,4 +116,4 @@ def _tell(counts: MaterialCounts, decision: Decision, last: Episode | None, acti
         said = f": {last.reasons[0]}" if last.reasons else ""
         say(f"Last episode: {last.state.value}, {when.astimezone():%Y-%m-%d %H:%M}{said}")
     if active is not None:
-        say("The base model answers; nothing was learnt yet." if active == BASE else f"{active} answers.")
+        say("The base model answers." if active == BASE else f"{active} answers.")
