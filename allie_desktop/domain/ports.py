@@ -13,10 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from allie_desktop.domain.chat import Evidence, Exchange, GenerationOptions, ReplyEvent
 from allie_desktop.domain.conversation import Conversation, Rating, Refusal
 from allie_desktop.domain.events import Job, WorkerCommand, WorkerEvent
 from allie_desktop.domain.lifecycle import Episode, EpisodeState, Outcome
-from allie_desktop.domain.planning import Plan, Split
+from allie_desktop.domain.planning import Message, Plan, Split
 from allie_desktop.domain.quality import LearningTarget, Quality, TargetOrigin
 from allie_desktop.domain.validation import WorkerReport
 from allie_desktop.domain.versions import ActivePointer, Version, VersionMetadata, VersionState
@@ -432,6 +433,71 @@ class AdapterProbe(Protocol):
     def probe(self, adapter: Path) -> tuple[str, ...]:
         """Load the base model with this adapter folder and return its answers to a few prompts; raise
         :class:`AllieError` when it cannot be loaded. May take a minute."""
+
+
+class ChatEngine(Protocol):
+    """One base model in memory, with one adapter or none. Any thread; requests beyond what it can do at
+    once wait inside. Never loads or frees anything by itself."""
+
+    @property
+    def context_tokens(self) -> int:
+        """Most tokens of a prompt with its reply."""
+
+    def stream(
+        self, messages: Sequence[Message], options: GenerationOptions, cancelled: Callable[[], bool]
+    ) -> Iterator[ReplyEvent]:
+        """Yield the pieces of a reply and at last a :class:`ReplyEnd`, in the calling thread.
+
+        ``cancelled`` is asked at least once a token; generation ends soon after it says True, as it does
+        when the iterator is closed. A conversation that is too long loses its oldest messages, but never
+        the system prompt nor the last question; raise :class:`BadInputError` when those alone do not fit
+        or the model's template cannot take the conversation, and :class:`ModelError` when it breaks.
+        """
+
+    def close(self) -> None:
+        """Free the memory; requests in flight end with an error. Twice is once."""
+
+
+class ChatEngines(Protocol):
+    """Makes engines. All engines of one object share the base model's memory where the backend can."""
+
+    def load(self, version: str) -> ChatEngine:
+        """Load the base model with this version's adapter (``base``: without). Blocks for as long as it
+        takes. Raise :class:`UnknownVersionError`, :class:`VersionCorruptError` or :class:`ModelError`."""
+
+
+class ExchangeRecorder(Protocol):
+    """Keeps what was said in chat. Any thread; each call is durable when it returns."""
+
+    def record(self, exchange: Exchange) -> str:
+        """Keep an exchange, as the beginning or the continuation of a conversation, whose id is returned.
+        The same request again is a regenerated reply: it replaces the one before, which is noted."""
+
+    def feedback(self, response_id: str, *, rating: Rating | None, correction: str | None) -> None:
+        """Keep what the person thinks of a reply; raise :class:`BadInputError` for an unknown one. None
+        leaves what there is; an empty correction takes it back."""
+
+
+class VersionRouter(Protocol):
+    """Says which version answers. Any thread."""
+
+    def choose(self, conversation_id: str | None, messages: Sequence[Message]) -> str:
+        """Return the version for this conversation: always the same for one that has begun, as long as it
+        can answer, and the new version's share of new ones while it takes over."""
+
+    def wanted(self) -> tuple[str, ...]:
+        """Return the versions to keep loaded, the one that answers most first."""
+
+    def failed(self, version: str, reason: str) -> None:
+        """Take note that a version cannot be loaded or does not answer: it is rolled back, and the person
+        is told."""
+
+
+class ExchangeRepository(Protocol):
+    """What the store knows of exchanges."""
+
+    def evidence(self, version: str, *, since: datetime) -> Evidence:
+        """Return what a version's replies brought since then, from indexes alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
