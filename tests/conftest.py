@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,10 @@ os.environ.update(
 )
 os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))  # sums depend on the split
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # tests that want a real screen set their own
+
+# A shell starts what runs in its background deaf to Ctrl+C, and every process that a test starts would inherit it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("allie", deadline=None, derandomize="CI" in os.environ, print_blob=True)
 settings.load_profile("allie")
