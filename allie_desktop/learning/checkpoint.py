@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _STATE = "state.json"
 _TENSORS = "tensors.safetensors"
+_WRITING = ".writing-"
 
 
 @dataclass(slots=True)
@@ -49,8 +50,9 @@ class CheckpointFolder:
         """Write atomically and return the folder; raise OSError when the disk does not take it."""
         self._folder.mkdir(parents=True, exist_ok=True)
         target = self._folder / f"step-{checkpoint.step:08d}"
-        scratch = self._folder / f".writing-{os.getpid()}"
-        shutil.rmtree(scratch, ignore_errors=True)
+        for leftover in self._folder.glob(f"{_WRITING}*"):  # of a writer that was killed; a run has only one
+            shutil.rmtree(leftover, ignore_errors=True)
+        scratch = self._folder / f"{_WRITING}{os.getpid()}"
         scratch.mkdir()
         try:
             _save({k: v.contiguous() for k, v in checkpoint.tensors.items()}, scratch / _TENSORS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.planning import Example, Message, Plan
@@ -13,6 +13,7 @@ from allie_desktop.domain.validation import AnswerSample, Measurements, PairedMe
 from allie_desktop.learning.batches import Pass, passes
 from allie_desktop.learning.chat_format import ChatFormat, Encoded, UnsupportedConversationError
 from allie_desktop.learning.losses import hidden_states, token_kl, token_losses
+from allie_desktop.learning.memory import SMALLEST_PASS, until_it_fits
 from allie_desktop.models.generation import Sampling, generate
 from allie_desktop.safety.probes import (
     CONSISTENCY_GROUPS,
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
     from allie_desktop.domain.ports import Redactor, ToxicityScorer
     from allie_desktop.learning.adapter import Adapter
 
+_T = TypeVar("_T")
+
 ARMS = ("base", "active", "candidate")
 _ANSWER_TOKENS = 48
+_PROMPTS_PER_BATCH = 32
 _TAUGHT_ANSWERS = 24
 _ORDINARY_ANSWERS = 8
 _TOXIC = 0.7
@@ -60,9 +64,13 @@ class Evaluator:
         *,
         tokens_per_pass: int,
         between: Callable[[], None],
+        halved: Callable[[int], None] = lambda _: None,
     ) -> None:
+        """``between`` is called before each pass and may raise; ``halved`` is told of smaller passes when
+        memory ran out."""
         self._adapter, self._chat = adapter, chat
-        self._tokens_per_pass, self._between = tokens_per_pass, between
+        self._tokens_per_pass, self._between, self._halved = tokens_per_pass, between, halved
+        self._prompts_per_batch = _PROMPTS_PER_BATCH
         self._pad = chat.tokenizer.pad_token_id
         self._opening = tuple(chat.opening())
         self._head = adapter.model.get_output_embeddings()
@@ -70,11 +78,14 @@ class Evaluator:
 
     def hidden(self, sequences: Sequence[Encoded]) -> list[torch.Tensor]:
         """Return the last hidden states [n, d] (on the CPU) at each sequence's predicting places."""
+        return self._until_it_fits(lambda size: self._hidden(sequences, size))
+
+    def _hidden(self, sequences: Sequence[Encoded], tokens_per_pass: int) -> list[torch.Tensor]:
         import torch
 
         found: list[torch.Tensor] = [torch.empty(0)] * len(sequences)
         with torch.no_grad():  # not inference mode: training uses what comes back
-            for batch in self._passes(sequences):
+            for batch in self._passes(sequences, tokens_per_pass):
                 owners, counts = torch.unique_consecutive(batch.owners, return_counts=True)
                 states = hidden_states(self._adapter.model, batch).cpu().split(counts.tolist())
                 for owner, part in zip(owners.tolist(), states, strict=True):
@@ -83,11 +94,14 @@ class Evaluator:
 
     def losses(self, sequences: Sequence[Encoded]) -> list[float]:
         """Return the weighted mean negative log-likelihood (nats/token) of each sequence."""
+        return self._until_it_fits(lambda size: self._losses(sequences, size))
+
+    def _losses(self, sequences: Sequence[Encoded], tokens_per_pass: int) -> list[float]:
         import torch
 
         sums = torch.zeros(2, len(sequences))
         with torch.inference_mode():
-            for batch in self._passes(sequences):
+            for batch in self._passes(sequences, tokens_per_pass):
                 hidden = hidden_states(self._adapter.model, batch)
                 nll = token_losses(self._head, hidden, batch.targets.to(self._device)).cpu()
                 sums[0].index_add_(0, batch.owners, nll * batch.weights)
@@ -95,10 +109,18 @@ class Evaluator:
         means: list[float] = (sums[0] / sums[1].clamp(min=1e-9)).tolist()
         return means
 
-    def _passes(self, sequences: Sequence[Encoded]) -> Iterator[Pass]:
-        for batch in passes(sequences, self._tokens_per_pass, self._pad, self._opening):
+    def _passes(self, sequences: Sequence[Encoded], tokens_per_pass: int) -> Iterator[Pass]:
+        for batch in passes(sequences, tokens_per_pass, self._pad, self._opening):
             self._between()
             yield batch
+
+    def _until_it_fits(self, work: Callable[[int], _T]) -> _T:
+        """Return what ``work`` returns with as many tokens a pass as memory allows, and remember how many."""
+        found, size = until_it_fits(work, self._tokens_per_pass, SMALLEST_PASS)
+        if size != self._tokens_per_pass:
+            self._tokens_per_pass = size
+            self._halved(size)
+        return found
 
     def divergences(self, sequences: Sequence[Encoded], base: Sequence[torch.Tensor]) -> list[float]:
         """Return the mean KL(base ‖ current) in nats/token of each sequence, given the base's hidden
@@ -114,14 +136,18 @@ class Evaluator:
     def answers(self, questions: Sequence[Question], *, max_tokens: int = _ANSWER_TOKENS) -> list[str]:
         """Return greedy answers."""
         prompts = [self._chat.prompt(q.messages) for q in questions]
-        written = generate(
-            self._adapter.model,
-            prompts,
-            Sampling(max_tokens=max_tokens),
-            stop_tokens=self._chat.stop_tokens(),
-            pad_token=self._pad,
-            batch_size=32,
-            between=self._between,
+        written, self._prompts_per_batch = until_it_fits(
+            lambda size: generate(
+                self._adapter.model,
+                prompts,
+                Sampling(max_tokens=max_tokens),
+                stop_tokens=self._chat.stop_tokens(),
+                pad_token=self._pad,
+                batch_size=size,
+                between=self._between,
+            ),
+            self._prompts_per_batch,
+            1,
         )
         return [self._chat.tokenizer.decode(a, skip_special_tokens=True).strip() for a in written]
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from allie_desktop.domain.errors import OutOfMemoryError
 
 if TYPE_CHECKING:
     import torch
+
+_T = TypeVar("_T")
+
+#: No pass is made smaller than this many tokens.
+SMALLEST_PASS = 64
 
 _GIB = 1024**3
 
@@ -97,3 +105,42 @@ def peak_memory(device: torch.device) -> int:
         return 0
     usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(usage if os.uname().sysname == "Darwin" else usage * 1024)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch says so: CUDA and MPS have a class of their own, the CPU allocator only words."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate" in text)
+
+
+def halved(size: int, smallest: int) -> int:
+    """Return half of ``size`` after memory ran out, and free what can be freed; raise
+    :class:`OutOfMemoryError` when ``size`` is the smallest already."""
+    import torch
+
+    if size <= smallest:
+        raise OutOfMemoryError(
+            "There is not enough memory to train even one short sequence at a time.",
+            "Close other programs, or choose a smaller base model.",
+        )
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return max(smallest, size // 2)
+
+
+def until_it_fits(work: Callable[[int], _T], size: int, smallest: int) -> tuple[_T, int]:
+    """Return what ``work(size)`` returns and the size that it worked with: halved as long as memory runs out.
+
+    Raises :class:`OutOfMemoryError` when even ``smallest`` does not fit.
+    """
+    while True:
+        try:
+            return work(size), size
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        size = halved(size, smallest)  # not in the except block: its traceback would keep the tensors alive

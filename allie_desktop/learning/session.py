@@ -135,6 +135,7 @@ class Session:
             self._chat,
             tokens_per_pass=self._size.tokens,
             between=self._control.between,
+            halved=self.pass_halved,
         )
         self._encode()
         self._note(2, 4, "what will be learnt")

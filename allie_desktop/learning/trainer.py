@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from allie_desktop.domain.errors import OutOfMemoryError, TrainingUnstableError
+from allie_desktop.domain.errors import TrainingUnstableError
 from allie_desktop.learning.batches import StepPlan, passes
 from allie_desktop.learning.checkpoint import Checkpoint
 from allie_desktop.learning.losses import hidden_states, token_kl, token_losses
+from allie_desktop.learning.memory import SMALLEST_PASS, halved, is_out_of_memory
 from allie_desktop.learning.schedule import learning_rate
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 #: A step whose gradient norm is this many times the running median is skipped as a spike.
 _SPIKE = 20.0
 _SKIPS_ALLOWED = 5
-_SMALLEST_PASS = 64
 _BETAS = (0.9, 0.99)
 
 
@@ -278,7 +278,7 @@ class Trainer:
         try:
             return self._gradients(plan)
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             return None
 
@@ -365,17 +365,8 @@ class Trainer:
         self._adapter.push()
 
     def _halve(self) -> None:
-        import torch
-
-        if self.tokens_per_pass <= _SMALLEST_PASS:
-            raise OutOfMemoryError(
-                "There is not enough memory to train even one short sequence at a time.",
-                "Close other programs, or choose a smaller base model.",
-            )
-        self.tokens_per_pass //= 2
         self._adapter.model.zero_grad(set_to_none=True)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        self.tokens_per_pass = halved(self.tokens_per_pass, SMALLEST_PASS)
         self._watcher.pass_halved(self.tokens_per_pass)
 
 
@@ -385,14 +376,6 @@ def _runs(owners: torch.Tensor) -> list[int]:
 
     runs: list[int] = torch.unique_consecutive(owners).tolist()
     return runs
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch says so: CUDA and MPS have a class of their own, the CPU allocator only words."""
-    import torch
-
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate" in text
 
 
 def _unstable() -> TrainingUnstableError:

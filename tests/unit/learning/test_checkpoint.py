@@ -223,3 +223,13 @@ def test_clearing_removes_all_and_may_be_repeated(folder, tmp_path):
 
     assert folder.newest() is None
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_one(folder, tmp_path):
+    for leftover in (".writing-1", ".writing-99999"):
+        (tmp_path / "checkpoints" / leftover).mkdir(parents=True)
+        (tmp_path / "checkpoints" / leftover / "tensors.safetensors").write_bytes(bytes(100))
+
+    folder.write(checkpoint(1))
+
+    assert names(tmp_path) == ["step-00000001"]

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from allie_desktop.domain.conversation import Role
+from allie_desktop.domain.errors import OutOfMemoryError
 from allie_desktop.domain.planning import Example, Message
 from allie_desktop.domain.quality import TargetOrigin
 from allie_desktop.learning.adapter import Adapter
@@ -164,3 +165,65 @@ def test_what_the_template_cannot_say_is_left_out(chatml):
 
 def test_what_carries_no_loss_is_left_out(chat):
     assert encode_all(chat, [talk(1, "Hi", "Hello.", weight=0.0)], 512) == []
+
+
+# -- memory ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def roomy_for(adapter):
+    """Let the model run out of memory for more than a number of cells at once; return its setter."""
+    most = {"cells": 10**9}
+
+    def refuse(_module, _positional, named):
+        if named["input_ids"].numel() > most["cells"]:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+
+    adapter.model.get_decoder().register_forward_pre_hook(refuse, with_kwargs=True)
+    return lambda cells: most.update(cells=cells)
+
+
+def test_measuring_halves_its_passes_when_memory_runs_out_and_says_so(adapter, chat, sequences, roomy_for):
+    many = sequences * 6
+    whole = evaluator(adapter, chat)
+    losses, hidden = whole.losses(many), whole.hidden(many)
+    roomy_for(300)
+    told = []
+    small = Evaluator(adapter, chat, tokens_per_pass=1024, between=lambda: None, halved=told.append)
+
+    assert small.losses(many) == pytest.approx(losses, rel=1e-5)
+    assert told == [256]
+    for found, expected in zip(small.hidden(many), hidden, strict=True):
+        torch.testing.assert_close(found, expected)
+    assert small.divergences(many, hidden) == pytest.approx([0.0] * len(many), abs=1e-5)
+    assert told == [256]
+
+
+def test_answering_takes_fewer_questions_at_once_when_memory_runs_out(adapter, chat, roomy_for):
+    questions = [Question("new", (Message(role=Role.USER, content=f"What is {n}?"),)) for n in range(6)]
+    answers = evaluator(adapter, chat).answers(questions, max_tokens=6)
+    roomy_for(2 * max(len(chat.prompt(q.messages)) for q in questions))
+
+    assert evaluator(adapter, chat).answers(questions, max_tokens=6) == answers
+
+
+def test_an_error_that_is_not_about_memory_is_not_tried_again(adapter, chat, sequences):
+    calls = []
+
+    def fail(*_):
+        calls.append(1)
+        raise RuntimeError("shapes do not fit")
+
+    adapter.model.get_decoder().register_forward_pre_hook(fail)
+
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        evaluator(adapter, chat).losses(sequences)
+    assert calls == [1]
+
+
+def test_too_little_memory_for_a_single_sequence_is_a_sentence(adapter, chat, sequences, roomy_for):
+    roomy_for(1)
+
+    with pytest.raises(OutOfMemoryError) as caught:
+        evaluator(adapter, chat).losses(sequences)
+    assert caught.value.remedy
