@@ -59,6 +59,21 @@ class Need:
     disk_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorState:
+    """Whether one sensor can see, for the settings page and ``allie doctor``.
+
+    ``source`` is what it reads from, empty without one. ``words`` say what it sees, or why it sees nothing;
+    ``remedy`` is what the person could do about that, empty where nothing can be done or needs to be.
+    """
+
+    name: str
+    source: str
+    works: bool
+    words: str
+    remedy: str = ""
+
+
 #: What a working sensor can say; anything else is a broken sensor, and so Unknown.
 _PLAUSIBLE = {
     "new_conversations": (0, math.inf),
