@@ -1,0 +1,47 @@
+"""Desktops and a place for screenshots. ``ALLIE_TEST_ARTEFACTS`` names a folder that keeps them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.gui.desktop_session import DesktopSession, missing_tools
+
+
+@pytest.fixture
+def artefacts(tmp_path: Path) -> Path:
+    """The folder for screenshots."""
+    chosen = os.environ.get("ALLIE_TEST_ARTEFACTS")
+    folder = Path(chosen).absolute() if chosen else tmp_path / "artefacts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def desktops(artefacts: Path) -> Iterator[Callable[..., DesktopSession]]:
+    """Make desktops with or without their parts: ``desktops(tray=False)``."""
+    missing = missing_tools()
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    with ExitStack() as stack:
+
+        def make(**parts: Any) -> DesktopSession:
+            # Not in tmp_path: a socket's path may have a hundred characters at most.
+            folder = Path(tempfile.mkdtemp(prefix="allie-desk-"))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            return stack.enter_context(DesktopSession(folder, artefacts=artefacts, **parts))
+
+        yield make
+
+
+@pytest.fixture
+def desktop(desktops: Callable[..., DesktopSession]) -> DesktopSession:
+    """A whole desktop: window manager, tray and notifications."""
+    return desktops()
