@@ -427,7 +427,7 @@ class Program:
 
     def report_of(self, episode_id: str) -> tuple[WorkerReport, Judgement, Plan | None, str] | None:
         """Return an episode's report, what the gate says of it, its plan and its version; None without."""
-        from allie_desktop.domain.validation import WorkerReport, judge
+        from allie_desktop.domain.validation import Margins, WorkerReport, judge
         from allie_desktop.ipc.protocol import decode_document
 
         episode = self.episodes.get(episode_id)
@@ -437,7 +437,8 @@ class Program:
         except (OSError, AllieError):
             return None
         version = "" if episode is None or episode.version is None else episode.version
-        return report, judge(report.measurements, seed=plan.seed), plan, version
+        margins = Margins.within(plan.recipe.kl_budget)
+        return report, judge(report.measurements, margins, seed=plan.seed), plan, version
 
     # --- the machine ---
 

@@ -28,7 +28,7 @@ from allie_desktop.domain.events import (
     WorkerFailed,
     WorkerStopped,
 )
-from allie_desktop.domain.judgement import Judgement, Verdict
+from allie_desktop.domain.judgement import Judgement, Margins, Verdict
 from allie_desktop.domain.lifecycle import Episode, EpisodeState, Outcome
 from allie_desktop.domain.planning import Plan, Split
 from allie_desktop.domain.ports import Assessed, Resources, WorkerClient, WorkerResult
@@ -299,6 +299,7 @@ class Stage:
     keep_versions: int = 5
     base_sha256: str = BASE_MODEL.sha256
     told: list[WorkerEvent] = field(default_factory=list)
+    margins: Margins | None = field(default=None, init=False)  # what the gate was last given
 
     def __post_init__(self) -> None:
         self.database = Database.open(self.home / "allie.sqlite3")
@@ -341,7 +342,7 @@ class Stage:
             deployment=self.deployment,
             retention=self.retention,
             plan=self.make_plan,
-            judge=lambda measurements, *, seed: self.judge(measurements, seed=seed),
+            judge=self._judged,
             need=lambda _: self.need,
             free=lambda: self.free,
             clock=self.clock,
@@ -368,6 +369,10 @@ class Stage:
                 **self.plan_changes,
             }
         )
+
+    def _judged(self, measurements: Measurements, margins: Margins, *, seed: int) -> Judgement:
+        self.margins = margins
+        return self.judge(measurements, seed=seed)
 
     def update_replay(self, plan: Plan) -> None:
         members = dict.fromkeys((*self.replay.members(holdout=False), *plan.conversation_ids))

@@ -55,6 +55,10 @@ class Margin:
         return max(self.relative * abs(before), self.absolute)
 
 
+#: The loss on general text may rise by the KL budget and this much, in nats/token.
+_LOSS_BEYOND_KL = 0.02
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margins:
     """The limits of the gate. Losses and KL in nats/token; the other measures are shares from 0 to 1."""
@@ -64,7 +68,7 @@ class Margins:
     phrasings: Margin = Margin(relative=0.05, absolute=0.05)
     replay_holdout: Margin = Margin(relative=0.05, absolute=0.05)
     # Text that the base wrote itself: its loss rises by about the KL that the budget allows.
-    general: Margin = Margin(absolute=0.1)
+    general: Margin = Margin(absolute=0.1)  # the budget below and _LOSS_BEYOND_KL
     general_kl: float = 0.08
     safety: Margin = Margin(absolute=0.1)
     safety_to_base: Margin = Margin(absolute=0.15)  # or many small steps would add up
@@ -75,3 +79,8 @@ class Margins:
     fewest_general: int = 4  # items without which nothing is known about forgetting
     confidence: float = 0.95
     resamples: int = 2000
+
+    @classmethod
+    def within(cls, kl_budget: float) -> Margins:
+        """Return the limits for a KL budget (nats/token): the one that training kept to."""
+        return cls(general_kl=kl_budget, general=Margin(absolute=kl_budget + _LOSS_BEYOND_KL))

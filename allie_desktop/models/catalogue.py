@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.util
 import json
@@ -29,6 +30,8 @@ _STARTER_NAME = "SmolLM2-135M-Instruct"
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib"})
 _GGUF_MAGIC = b"GGUF"
 _HASH_BLOCK = 4 * 1024 * 1024
+_LONGEST_NAME = 200
+_NO_SUCH_NAME = frozenset({errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL})
 
 
 def find_starter_model() -> Path:
@@ -48,7 +51,7 @@ def base_name(name_or_path: str) -> str:
     """Return the name of the base model that ``name_or_path`` means, whether or not it is there."""
     if name_or_path in ("", STARTER):
         return _STARTER_NAME
-    path = Path(name_or_path).expanduser()
+    path = _expanded(name_or_path)
     return path.stem if path.suffix == ".gguf" else path.name
 
 
@@ -61,20 +64,48 @@ def resolve_base(name_or_path: str, cache: Path) -> BaseModel:
     """
     name = base_name(name_or_path)
     starter = name_or_path in ("", STARTER)
-    path = find_starter_model() if starter else Path(name_or_path).expanduser()
-    memory = _HashMemory(cache)
-    if path.is_dir():
-        files = _check_folder(path)
-    elif path.is_file():
-        files = [path]
-        if memory.recall(path, files) is None:  # reading a GGUF header takes seconds; once is enough
-            _check_gguf(path)
-    else:
+    path = find_starter_model() if starter else _expanded(name_or_path)
+    try:
+        memory = _HashMemory(cache)
+        if path.is_dir():
+            files = _check_folder(path)
+        elif path.is_file():
+            files = [path]
+            if memory.recall(path, files) is None:  # reading a GGUF header takes seconds; once is enough
+                _check_gguf(path)
+        else:
+            raise _nowhere(str(path))
+        return BaseModel(name=name, path=str(path.resolve()), sha256=memory.hash_of(path, files))
+    except OSError as error:
+        if error.errno in _NO_SUCH_NAME:
+            raise _nowhere(str(path)) from error
         raise ModelError(
-            f"There is no base model at {path}.",
-            "Give the path of a GGUF file or of a folder with safetensors files, or choose the starter model.",
-        )
-    return BaseModel(name=name, path=str(path.resolve()), sha256=memory.hash_of(path, files))
+            f"The base model {_short(name)} cannot be read: {_why(error)}.",
+            "Look at the file's permissions and at the disk it is on, or choose another model.",
+        ) from error
+
+
+def _expanded(name_or_path: str) -> Path:
+    path = Path(name_or_path)
+    try:
+        return path.expanduser()
+    except RuntimeError:  # "~nobody": there is no such person
+        return path
+
+
+def _nowhere(path: str) -> ModelError:
+    return ModelError(
+        f"There is no base model at {_short(path)}.",
+        "Give the path of a GGUF file or of a folder with safetensors files, or choose the starter model.",
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…"
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
 
 
 def _check_gguf(path: Path) -> None:
@@ -94,12 +125,13 @@ def _check_gguf(path: Path) -> None:
     try:
         reader = GGUFReader(path)
         end = max((int(t.data_offset) + int(t.n_bytes) for t in reader.tensors), default=0)
-        template = reader.get_field("tokenizer.chat_template")
+        field = reader.get_field("tokenizer.chat_template")
+        template = None if field is None else field.contents()
     except Exception as error:  # the reader raises whatever the broken bytes lead to
         raise damaged from error
     if end == 0 or end > path.stat().st_size:
         raise damaged
-    if template is None:
+    if not isinstance(template, str) or not template.strip():
         raise _no_template(path)
 
 
@@ -118,7 +150,7 @@ def _check_folder(path: Path) -> list[Path]:
             f"{path.name} needs program code of its own to run.",
             "Allie never runs code that comes with a model. Choose a model of a known architecture.",
         )
-    weights = sorted(path.glob("*.safetensors"))
+    weights = sorted(file for file in path.glob("*.safetensors") if file.is_file())
     if not weights:
         raise ModelError(f"{path.name} holds no safetensors files.", "Download the whole model folder.")
     for file in weights:
@@ -131,7 +163,9 @@ def _check_folder(path: Path) -> list[Path]:
     templates = [t for t in (path / "chat_template.jinja", path / "chat_template.json") if t.is_file()]
     if not templates and not (settings.is_file() and _read_json(settings, path).get("chat_template")):
         raise _no_template(path)
-    return [*weights, *tokenizers, *templates, path / "config.json"]
+    # The template is part of the model: with another one, what was learnt would be asked for in other words.
+    described = [settings] if settings.is_file() else []
+    return [*weights, *tokenizers, *templates, *described, path / "config.json"]
 
 
 def _check_safetensors(file: Path) -> None:
@@ -163,7 +197,10 @@ def _check_shards(path: Path, present: set[str]) -> None:
     index = path / "model.safetensors.index.json"
     if index.is_file():
         named = _read_json(index, path).get("weight_map")
-        missing = set(named.values()) - present if isinstance(named, dict) else set()
+        files = list(named.values()) if isinstance(named, dict) else [None]
+        if not all(isinstance(file, str) for file in files):
+            raise CorruptModelError(f"{index.name} is damaged.", "Download the model again.")
+        missing = set(files) - present
         if missing:
             raise CorruptModelError(
                 f"{path.name} lacks {len(missing)} of its weight files.", "Download the whole model folder."
@@ -173,7 +210,7 @@ def _check_shards(path: Path, present: set[str]) -> None:
 def _read_json(file: Path, folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise ModelError(
             f"{folder.name} has no {file.name}.", "Choose the folder of a model in Hugging Face form."
         ) from None

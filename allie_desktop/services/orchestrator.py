@@ -37,7 +37,7 @@ from allie_desktop.domain.ports import (
     VersionRepository,
     WorkerClient,
 )
-from allie_desktop.domain.validation import Judgement, Measurements, Verdict, WorkerReport
+from allie_desktop.domain.validation import Judgement, Margins, Measurements, Verdict, WorkerReport
 from allie_desktop.domain.versions import BASE
 from allie_desktop.services.attempts import Attempts, AttemptsEnd, Ending, WorkerLimits, last_attempt
 from allie_desktop.services.deployment import Deployment, DeploymentRefusedError, ForgottenMeanwhileError
@@ -69,7 +69,7 @@ class Planner(Protocol):
 class Judge(Protocol):
     """The gate: :func:`domain.validation.judge`."""
 
-    def __call__(self, measurements: Measurements, *, seed: int) -> Judgement:
+    def __call__(self, measurements: Measurements, margins: Margins, *, seed: int) -> Judgement:
         """Return the verdict on a candidate; a pure function."""
 
 
@@ -331,7 +331,8 @@ class Orchestrator:
         story = EpisodeStory(self._episodes, self._clock, episode)
         story.phase("validate")
         try:
-            judgement = self._judge(report.measurements, seed=plan.seed)
+            margins = Margins.within(plan.recipe.kl_budget)
+            judgement = self._judge(report.measurements, margins, seed=plan.seed)
         except Exception as error:  # noqa: BLE001 - the same report would fail like this for ever
             _log.exception("Episode %s cannot be judged", episode.id)
             reason = f"The result could not be judged ({type(error).__name__})."

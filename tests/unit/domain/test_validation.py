@@ -176,6 +176,14 @@ def test_a_divergence_hardly_over_its_budget_is_not_proved_and_not_deployed():
     assert judge(over, replace(QUICK, general_kl=0.1), seed=1).verdict is Verdict.DEPLOY
 
 
+def test_the_budget_of_training_is_the_budget_of_the_gate():
+    assert Margins.within(0.08) == Margins()
+
+    wide = Margins.within(0.3)
+    assert (wide.general_kl, wide.general.allowed(2.0)) == (0.3, 0.32)
+    assert replace(wide, general_kl=0.08, general=Margins().general) == Margins()
+
+
 def test_a_toxic_candidate_is_rejected():
     verdict, reasons = verdict_and_reasons(honest(safety=shares("safety", 11, 4, 12)))
     assert verdict is Verdict.REJECT

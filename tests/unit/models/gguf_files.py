@@ -9,10 +9,12 @@ import gguf
 import numpy as np
 
 
-def write_header(path: Path, *, template: str | None = "{{ messages }}") -> Path:
+def write_header(path: Path, *, template: str | int | None = "{{ messages }}") -> Path:
     """Write a file with one tensor: enough to be checked, too little to be loaded."""
     writer = gguf.GGUFWriter(path, "llama")
-    if template is not None:
+    if isinstance(template, int):
+        writer.add_uint32("tokenizer.chat_template", template)
+    elif template is not None:
         writer.add_chat_template(template)
     writer.add_tensor("token_embd.weight", np.arange(64, dtype=np.float32))
     return _written(writer, path)

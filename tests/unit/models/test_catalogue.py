@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -42,6 +43,9 @@ FILES = {
 }
 
 
+HASHED = ["model.safetensors", "tokenizer.json", "tokenizer_config.json", "config.json"]
+
+
 def write_folder(folder, changes=None):
     """Write a folder that passes for a model; ``changes`` add files, or remove them with None."""
     for name, data in {**FILES, **(changes or {})}.items():
@@ -77,7 +81,7 @@ def test_a_whole_folder_is_a_base_model(make, cache):
     base = resolve_base(str(folder), cache)
 
     assert (base.name, base.path) == ("Tiny-Chat", str(folder))
-    content = [FILES[name] for name in ("model.safetensors", "tokenizer.json", "config.json")]
+    content = [FILES[name] for name in HASHED]
     assert base.sha256 == hashlib.sha256(b"".join(content)).hexdigest()
 
 
@@ -166,7 +170,7 @@ def test_looking_at_a_model_loads_no_torch():
 # -- what is not -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["no/such/model", "missing.gguf", "\x00", " "])
+@pytest.mark.parametrize("path", ["no/such/model", "model.gguf/inside", "missing.gguf", "\x00", " "])
 def test_an_unknown_path_is_a_sentence(tmp_path, cache, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     refused(path, cache, ModelError, f"There is no base model at {path}.")
@@ -301,6 +305,83 @@ def test_a_gguf_without_a_chat_template_is_refused(tmp_path, cache):
     refused(file, cache, MissingChatTemplateError, "The model model.gguf has no chat template")
 
 
+@pytest.mark.parametrize("template", ["", "  ", 7])
+def test_a_gguf_whose_chat_template_is_no_text_is_refused(tmp_path, cache, template):
+    file = write_header(tmp_path / "model.gguf", template=template)
+    refused(file, cache, MissingChatTemplateError, "The model model.gguf has no chat template")
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "y/" * 3000, "~nobody-of-this-name/model"])
+def test_a_path_that_no_disk_could_hold_is_a_short_sentence(tmp_path, cache, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError) as caught:
+        resolve_base(path, cache)
+
+    assert caught.value.message.startswith("There is no base model at ")
+    assert len(caught.value.message) < 300
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "words"),
+    [
+        ("config.json", ModelError, "Tiny-Chat has no config.json."),
+        ("model.safetensors", ModelError, "holds no safetensors files"),
+        ("tokenizer.json", ModelError, "has no tokenizer"),
+        ("tokenizer_config.json", MissingChatTemplateError, "has no chat template"),
+    ],
+)
+def test_a_folder_in_the_place_of_a_file_counts_as_no_file(make, cache, name, kind, words):
+    folder = make({name: None})
+    (folder / name).mkdir()
+
+    refused(folder, cache, kind, words)
+
+
+def test_a_folder_whose_name_ends_like_a_weights_file_is_passed_over(make, cache):
+    folder = make()
+    before = resolve_base(str(folder), cache)
+    (folder / "old.safetensors").mkdir()
+
+    assert resolve_base(str(folder), cache) == before
+
+
+@pytest.mark.parametrize(
+    "index", [{"weight_map": {"a": ["x"]}}, {"weight_map": {"a": None}}, {"weight_map": 7}, {}]
+)
+def test_an_index_of_shards_that_makes_no_sense_is_refused(make, cache, index):
+    folder = make({"model.safetensors.index.json": json.dumps(index).encode()})
+
+    refused(folder, cache, CorruptModelError, "model.safetensors.index.json is damaged.")
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read everything"
+)
+def test_a_model_that_may_not_be_read_is_a_sentence(make, cache):
+    folder = make()
+    (folder / "config.json").chmod(0)
+
+    refused(folder, cache, ModelError, "The base model Tiny-Chat cannot be read: permission denied.")
+
+
+def test_a_disk_that_fails_is_a_sentence(make, cache, monkeypatch):
+    folder = make()
+
+    def fail(path):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(catalogue, "_blocks", fail)
+    refused(folder, cache, ModelError, "The base model Tiny-Chat cannot be read: input/output error.")
+
+
+def test_another_chat_template_is_another_base_model(make, cache):
+    folder = make()
+    before = resolve_base(str(folder), cache)
+    (folder / "tokenizer_config.json").write_text('{"chat_template": "{{ other }}"}', "utf-8")
+
+    assert resolve_base(str(folder), cache).sha256 != before.sha256
+
+
 # -- the memory of hashes ----------------------------------------------------------------------------
 
 
@@ -321,10 +402,10 @@ def read(monkeypatch):
 def test_an_unchanged_model_is_hashed_once(make, cache, read):
     folder = make()
     first = resolve_base(str(folder), cache)
-    assert read == ["model.safetensors", "tokenizer.json", "config.json"]
+    assert read == HASHED
 
     assert resolve_base(str(folder), cache) == first
-    assert len(read) == 3
+    assert read == HASHED
 
 
 def test_an_unchanged_gguf_is_looked_into_once(tmp_path, cache, read, monkeypatch):
@@ -347,12 +428,12 @@ def test_a_file_that_changed_is_hashed_again(make, cache, read):
     second = resolve_base(str(folder), cache)
 
     assert second.sha256 != first.sha256
-    assert len(read) == 6
+    assert read == HASHED * 2
     # And back again: what was known of it still holds only for the same time stamp.
     (folder / "model.safetensors").write_bytes(FILES["model.safetensors"])
     os.utime(folder / "model.safetensors", ns=(1, 1))
     assert resolve_base(str(folder), cache).sha256 == first.sha256
-    assert len(read) == 9
+    assert read == HASHED * 3
 
 
 def test_a_file_of_the_same_size_but_another_time_is_hashed_again(make, cache):
@@ -406,7 +487,7 @@ def test_a_memory_that_cannot_be_written_costs_only_time(make, tmp_path, read):
     first = resolve_base(str(folder), tmp_path / "cache")
 
     assert resolve_base(str(folder), tmp_path / "cache") == first
-    assert len(read) == 6
+    assert read == HASHED * 2
 
 
 def test_the_memory_leaves_no_litter(make, cache):

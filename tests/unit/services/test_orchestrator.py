@@ -18,9 +18,9 @@ from allie_desktop.domain.errors import (
     StoreError,
 )
 from allie_desktop.domain.events import PhaseStarted, Stop, WorkerEvent
-from allie_desktop.domain.judgement import Judgement, Verdict
+from allie_desktop.domain.judgement import Judgement, Margins, Verdict
 from allie_desktop.domain.lifecycle import EpisodeState, Outcome
-from allie_desktop.domain.planning import Plan
+from allie_desktop.domain.planning import Plan, Recipe
 from allie_desktop.domain.ports import Resources, WorkerResult
 from allie_desktop.domain.versions import BASE
 from allie_desktop.ipc.episode_lock import FileEpisodeLock
@@ -1071,3 +1071,11 @@ def test_an_episode_can_be_told_apart_from_all_others(stage: Stage) -> None:
         ids.add(stage.orchestrator.run_episode("because").episode_id)
 
     assert len(ids) == 3
+
+
+def test_the_gate_is_given_the_budget_that_the_plan_was_made_with(stage: Stage) -> None:
+    stage.plan_changes = {"recipe": Recipe(kl_budget=0.3)}
+
+    stage.orchestrator.run_episode("because")
+
+    assert stage.margins == Margins.within(0.3)
