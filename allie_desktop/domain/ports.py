@@ -19,6 +19,7 @@ from allie_desktop.domain.events import Job, WorkerCommand, WorkerEvent
 from allie_desktop.domain.lifecycle import Episode, EpisodeState, Outcome
 from allie_desktop.domain.planning import Message, Plan, Split
 from allie_desktop.domain.quality import LearningTarget, Quality, TargetOrigin
+from allie_desktop.domain.requests import DecisionRecord, Notice, QueuedRequest
 from allie_desktop.domain.validation import WorkerReport
 from allie_desktop.domain.versions import ActivePointer, Version, VersionMetadata, VersionState
 
@@ -222,6 +223,42 @@ class AlertRepository(Protocol):
 
     def resolve(self, key: str) -> None:
         """Close it."""
+
+
+class RequestRepository(Protocol):
+    """The queue of wanted episodes; it outlives the program."""
+
+    def all(self) -> tuple[QueuedRequest, ...]:
+        """Return them as they come up: the most urgent wish first, then the oldest."""
+
+    def put(self, request: QueuedRequest) -> None:
+        """Add it, or replace the one with its key."""
+
+    def remove(self, key: str) -> None:
+        """Take it out; does nothing when it is not there."""
+
+
+class DecisionRepository(Protocol):
+    """The diary of decisions, bounded."""
+
+    def add(self, record: DecisionRecord) -> None:
+        """Write a decision down."""
+
+    def latest(self, *, limit: int = 100, offset: int = 0) -> tuple[DecisionRecord, ...]:
+        """Return the newest first."""
+
+
+class NoticeRepository(Protocol):
+    """What the person was told and is still to be told; nothing is told twice."""
+
+    def add(self, notice: Notice) -> bool:
+        """Keep it until it is shown; return False when its key is known already, shown or not."""
+
+    def waiting(self) -> tuple[Notice, ...]:
+        """Return those not shown yet, oldest first."""
+
+    def mark_shown(self, key: str, *, at: datetime) -> None:
+        """Remember that it was shown."""
 
 
 class ReplayRepository(Protocol):
