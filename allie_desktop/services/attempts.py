@@ -179,17 +179,30 @@ class Attempts:
 
         def on_tick() -> None:
             frozen = self._frozen()
-            if frozen and watch.last_tick is None:
-                self._worker.suspend()  # the person came back before this worker was there to be frozen
             watch.tick(frozen=frozen, used_bytes=lambda: self._files.used_bytes(plan.id), free=self._free)
             if watch.stop_sent:
                 return
+            self._hold_still(watch, frozen=frozen)
             wish = self._stop_wish() or watch.breach_words
             if wish:
                 watch.stop_sent = True
                 self._worker.send(Stop(reason=wish))
 
         return self._worker.run(job, on_event, on_tick)
+
+    def _hold_still(self, watch: _Watch, *, frozen: bool) -> None:
+        """Freeze the worker or let it go on. Others may freeze it at any moment: let go on only what is
+        still to go on afterwards."""
+        if frozen == watch.frozen:
+            return
+        watch.frozen = frozen
+        if frozen:
+            self._worker.suspend()
+            return
+        self._worker.unfreeze()
+        if self._frozen():
+            self._worker.suspend()
+            watch.frozen = True
 
     def _tell(self, event: WorkerEvent) -> None:
         if self._progress is None:
@@ -265,6 +278,7 @@ class _Watch:
     breach_words: str = ""
     lie: str = ""
     stop_sent: bool = False
+    frozen: bool = False
     phase: str = "prepare"
     phase_seconds: float = 0.0
     paused: bool = False

@@ -87,7 +87,8 @@ class Orchestrator:
     :meth:`run_episode` and :meth:`recover` block and belong to the thread that owns the repositories. The
     rest may be called from any thread; :meth:`request_yield` and :meth:`request_stop` from signal handlers too.
     ``need`` estimates what a plan takes, ``free`` says what there is. ``base_sha256`` names the base model
-    in use, ``cache`` the folder for what outlives episodes.
+    in use, ``cache`` the folder for what outlives episodes. ``busy`` is asked several times a second while a
+    worker runs, in that thread: the worker stands still while somebody else needs the computer.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Orchestrator:
         progress: Progress = lambda _: None,
         limits: WorkerLimits | None = None,
         interruptions_allowed: int = 5,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self._episodes = episodes
         self._versions = versions
@@ -128,6 +130,7 @@ class Orchestrator:
         self._cache = cache
         self._progress = progress
         self._limits = limits or WorkerLimits()
+        self._busy = busy
         self._recovery = Recovery(
             episodes=episodes,
             versions=versions,
@@ -156,14 +159,17 @@ class Orchestrator:
         return self._request(_Wish(reason=reason, for_good=True))
 
     def suspend(self) -> None:
-        """Freeze the worker at once, or as soon as there is one; frees processor and GPU, not memory."""
+        """Freeze the worker at once, or as soon as there is one; frees processor and GPU, not memory. A worker
+        that was asked to leave is let go: it has a checkpoint to write."""
         self._frozen = True
-        self._worker.suspend()
+        if self._wish is None:
+            self._worker.suspend()
 
     def unfreeze(self) -> None:
-        """Let a frozen worker go on."""
+        """Let a frozen worker go on, unless ``busy`` says that it has to wait."""
         self._frozen = False
-        self._worker.unfreeze()
+        if not self._busy():
+            self._worker.unfreeze()
 
     # --- from the thread of the repositories ---
 
@@ -209,7 +215,6 @@ class Orchestrator:
     def _slot(self) -> Iterator[None]:
         with self._lock.hold():
             self._wish = None
-            self._frozen = False
             self._running = True
             try:
                 for sentence in self._deployment.reconcile():
@@ -217,6 +222,7 @@ class Orchestrator:
                 yield
             finally:
                 self._running = False
+                self._frozen = False
 
     def _request(self, wish: _Wish) -> bool:
         # No lock: a signal handler may run in the very thread that holds it.
@@ -299,7 +305,7 @@ class Orchestrator:
             limits=self._limits,
             cache=self._cache,
             stop_wish=self._wished,
-            frozen=lambda: self._frozen,
+            frozen=lambda: self._frozen or self._busy(),
             progress=self._progress,
             note_attempt=story.attempt,
             note_phase=story.phase,
