@@ -138,6 +138,13 @@ QTableView::item, QListView::item { padding: 6px 10px; border: none; }
 QTableView::item:selected, QListView::item:selected { background: $accent_soft; color: $text; }
 QTableView::item:hover, QListView::item:hover { background: $sunken; }
 QTableView:focus, QListView:focus { border: 2px solid $accent; }
+QListView[kind="groups"] { background: transparent; border: none; }
+QListView[kind="groups"]::item { padding: 8px 10px; border-radius: 7px; border: 1px solid transparent;
+    color: $text; margin: 1px 0; }
+QListView[kind="groups"]::item:hover { background: $hover; }
+QListView[kind="groups"]::item:selected { background: $accent_soft; color: $accent; }
+QListView[kind="groups"]:focus { border: none; }
+QListView[kind="groups"]::item:selected:focus { border: 1px solid $accent; }
 QHeaderView { background: transparent; border: none; }
 QHeaderView::section { background: $surface; color: $text_soft; border: none; border-bottom: 1px solid $border;
     padding: 8px 10px; font-size: @small; font-weight: 600; }

@@ -13,12 +13,11 @@ def size_words(size_bytes: float) -> str:
     """Return a decimal size: "0 bytes", "512 bytes", "1.2 GB"."""
     if size_bytes < 1000:
         return translate("Words", "{count} bytes").format(count=round(size_bytes))
-    value = float(size_bytes)
-    unit = ""
-    for unit in _UNITS:
-        value /= 1000
+    value, unit = size_bytes / 1000, _UNITS[0]
+    for larger in _UNITS[1:]:
         if value < 999.5:
             break
+        value, unit = value / 1000, larger
     return f"{value:.1f} {unit}" if value < 9.95 else f"{value:,.0f} {unit}"
 
 

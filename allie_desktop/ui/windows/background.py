@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TypeVar
 
-from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal
+import shiboken6
+from PySide6.QtCore import QObject, Signal
 
 from allie_desktop.domain.errors import AllieError
 
@@ -16,9 +18,9 @@ _log = logging.getLogger(__name__)
 
 
 class Background(QObject):
-    """Runs callables in a thread of their own kind, one after the other, and comes back with the result.
+    """Runs callables in a thread beside the windows, one after the other, and comes back with the result.
 
-    Belongs to a widget: when that is gone, results are dropped. GUI thread, but for the work itself.
+    It belongs to a widget: when that is gone, results are dropped. GUI thread, but for the work itself.
     """
 
     busy_changed = Signal(bool)
@@ -26,13 +28,14 @@ class Background(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._running = 0
-        self._pool = QThreadPool(self)
-        # One thread: what reads a state and what changes it come in the order in which they were asked for.
-        self._pool.setMaxThreadCount(1)
+        self._post = _post_office()
+        # One thread: what reads a state and what changes it happen in the order in which they were asked for.
+        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="allie-window")
+        self._futures: set[Future[None]] = set()
 
     @property
     def busy(self) -> bool:
-        """Whether something runs or waits."""
+        """Whether something runs or waits, or its result has not been told yet."""
         return self._running > 0
 
     def run(
@@ -41,66 +44,73 @@ class Background(QObject):
         done: Callable[[T], None],
         failed: Callable[[AllieError], None],
     ) -> None:
-        """Do ``work`` in a thread, then call ``done`` or ``failed`` in this one."""
-        messenger = _Messenger(self)
+        """Do ``work`` in the thread, then call ``done`` or ``failed`` in this one."""
+        post = self._post
 
-        def on_done(result: Any) -> None:
-            self._finished(messenger)
-            done(result)
+        def deliver(tell: Callable[[], None]) -> None:
+            if shiboken6.isValid(self):
+                self._finished()
+                tell()
 
-        def on_failed(error: AllieError) -> None:
-            self._finished(messenger)
-            failed(error)
+        def do() -> None:
+            try:
+                result = work()
+            except AllieError as error:
+                refusal = error
+            except Exception as error:  # noqa: BLE001 - a window must show something, whatever went wrong
+                _log.exception("Work in the background failed")
+                refusal = AllieError(
+                    f"Something went wrong inside Allie ({type(error).__name__}).", "The log has the details."
+                )
+            else:
+                post.came.emit(lambda: deliver(lambda: done(result)))
+                return
+            post.came.emit(lambda: deliver(lambda: failed(refusal)))
 
-        messenger.done.connect(on_done, Qt.ConnectionType.QueuedConnection)
-        messenger.failed.connect(on_failed, Qt.ConnectionType.QueuedConnection)
         self._running += 1
         if self._running == 1:
             self.busy_changed.emit(True)
-        self._pool.start(_Work(work, messenger))
+        future = self._threads.submit(do)
+        self._futures.add(future)
+        future.add_done_callback(self._futures.discard)
 
-    def wait(self, milliseconds: int = 30_000) -> bool:
+    def tell(self, action: Callable[[], None]) -> None:
+        """Call ``action`` in the GUI thread; to be called from work that is under way. Never waits."""
+
+        def deliver() -> None:
+            if shiboken6.isValid(self):
+                action()
+
+        self._post.came.emit(deliver)
+
+    def wait(self, seconds: float = 30.0) -> bool:
         """Wait until everything has been done; results still come through the event loop."""
-        return self._pool.waitForDone(milliseconds)
+        return not wait(set(self._futures), timeout=seconds).not_done
 
-    def _finished(self, messenger: _Messenger) -> None:
-        messenger.deleteLater()
+    def _finished(self) -> None:
         self._running -= 1
         if self._running == 0:
             self.busy_changed.emit(False)
 
 
-class _Messenger(QObject):
-    done = Signal(object)
-    failed = Signal(object)
+class _PostOffice(QObject):
+    """Carries calls into the GUI thread. One for the program: it outlives every window, so that a thread
+    never meets one that is just being deleted."""
 
+    came = Signal(object)
 
-class _Work(QRunnable):
-    def __init__(self, work: Callable[[], Any], messenger: _Messenger) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._work = work
-        self._messenger = messenger
+        self.came.connect(self._on_came)
 
-    def run(self) -> None:
-        """Do the work; called by the pool."""
-        try:
-            result = self._work()
-        except AllieError as error:
-            self._tell("failed", error)
-        except Exception as error:  # a window must show something, whatever went wrong
-            _log.exception("Work in the background failed")
-            self._tell(
-                "failed",
-                AllieError(
-                    f"Something went wrong inside Allie: {type(error).__name__}.", "The log has the details."
-                ),
-            )
-        else:
-            self._tell("done", result)
+    def _on_came(self, action: Callable[[], None]) -> None:
+        action()
 
-    def _tell(self, signal: str, value: object) -> None:
-        try:
-            getattr(self._messenger, signal).emit(value)
-        except RuntimeError:
-            # The window was closed meanwhile, and its half of this object with it.
-            _log.debug("Nobody waits for this result any more")
+
+_offices: list[_PostOffice] = []
+
+
+def _post_office() -> _PostOffice:
+    if not _offices:
+        _offices.append(_PostOffice())
+    return _offices[0]
