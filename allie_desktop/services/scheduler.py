@@ -180,9 +180,9 @@ class Scheduler:
             (Origin.BACKGROUND, not unfinished, ""),
         ):
             if not wanted:
-                queue.pop(origin.value, None)
-                with contextlib.suppress(StoreError):
-                    self._requests.remove(origin.value)
+                if queue.pop(origin.value, None) is not None:
+                    with contextlib.suppress(StoreError):
+                        self._requests.remove(origin.value)
             elif origin.value not in queue:
                 queue[origin.value] = QueuedRequest(
                     key=origin.value, origin=origin, wish=Priority.MEDIUM, reason=reason, asked_at=utc
