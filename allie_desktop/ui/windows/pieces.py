@@ -223,7 +223,10 @@ def scrolling(content: QWidget, name: str) -> QScrollArea:
     holder.setProperty("role", "scrolled")
     content.setMaximumWidth(_TEXT_WIDTH)
     content.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-    holder.setLayout(row(content, 0, spacing=0))
+    inside = row(spacing=0)
+    inside.addWidget(content, 1)
+    inside.addStretch(0)
+    holder.setLayout(inside)
     area.setWidget(holder)
     area.viewport().setAutoFillBackground(False)
     return area

@@ -90,6 +90,8 @@ class SettingsPage(QWidget):
         end = preferences.observe(self._on_preferences)
         self.destroyed.connect(lambda: end())  # noqa: PLW0108 - the signal has an argument
         self.groups.setCurrentRow(0)
+        self.setFocusProxy(self.groups)
+        QWidget.setTabOrder(self.search, self.groups)
 
     def show_group(self, group: Group) -> None:
         """Turn to a group."""

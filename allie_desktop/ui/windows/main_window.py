@@ -1,0 +1,200 @@
+"""The main window: a sidebar, and one page at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from PySide6.QtCore import QByteArray, QCoreApplication, QSettings, QSize, Qt
+from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QWidget
+
+from allie_desktop.domain.errors import AllieError
+from allie_desktop.ui import icons
+from allie_desktop.ui.presenters import language
+from allie_desktop.ui.windows.pieces import empty_state
+from allie_desktop.ui.windows.services import WindowServices
+from allie_desktop.ui.windows.sidebar import Sidebar
+from allie_desktop.ui.windows.toast import Toast
+
+CHAT, HISTORY, VERSIONS, PRIVACY, SETTINGS = "chat", "history", "versions", "privacy", "settings"
+_EPISODE = "episode"
+
+_log = logging.getLogger(__name__)
+
+
+class MainWindow(QMainWindow):
+    """Pages are made when they are first shown. Closing the window only hides it, where the program goes on
+    in the tray; ``on_close`` is called then. GUI thread.
+
+    ``memory`` keeps the window's place between two starts; None: it is forgotten.
+    """
+
+    def __init__(
+        self,
+        services: WindowServices,
+        *,
+        on_close: Callable[[], None] | None = None,
+        memory: QSettings | None = None,
+    ) -> None:
+        super().__init__()
+        language.install(QCoreApplication.translate)
+        self._services = services
+        self._on_close = on_close
+        self._memory = memory
+        self._pages: dict[str, QWidget] = {}
+        self.setObjectName("allie-main")
+        self.setWindowTitle("Allie")
+        self.setWindowIcon(icons.app_icon())
+        self.setMinimumSize(QSize(820, 560))
+        self.resize(1080, 740)
+        self._makers: dict[str, Callable[[], QWidget]] = {
+            CHAT: self._make_chat,
+            HISTORY: self._make_history,
+            VERSIONS: self._make_versions,
+            PRIVACY: self._make_privacy,
+            SETTINGS: self._make_settings,
+        }
+        names = (
+            (CHAT, self.tr("Chat"), "chat"),
+            (HISTORY, self.tr("History"), "history"),
+            (VERSIONS, self.tr("Versions"), "versions"),
+            (PRIVACY, self.tr("Privacy"), "privacy"),
+            (SETTINGS, self.tr("Settings"), "settings"),
+        )
+        self.sidebar = Sidebar(services, names)
+        self.sidebar.went.connect(self.show_page)
+        self._stack = QStackedWidget()
+        self._stack.setProperty("role", "pages")
+        middle = QWidget()
+        layout = QHBoxLayout(middle)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.sidebar)
+        layout.addWidget(self._stack, 1)
+        self.setCentralWidget(middle)
+        self.toast = Toast(self)
+        for number, (name, _, _) in enumerate(names, start=1):
+            self._shortcut(f"Ctrl+{number}", lambda page=name: self.show_page(page))
+        self._shortcut("Ctrl+W", self.close)
+        self._shortcut("Esc", self._on_escape)
+        self._shortcut("Ctrl+,", lambda: self.show_page(SETTINGS))
+        self._restore()
+
+    # --- pages ---
+
+    @property
+    def page(self) -> QWidget | None:
+        """The page that is shown."""
+        return self._stack.currentWidget()
+
+    def show_page(self, name: str) -> QWidget:
+        """Turn to a page (:data:`CHAT`, …), making it if need be, and give it the keyboard."""
+        if name not in self._pages:
+            page = self._makers[name]()
+            self._pages[name] = page
+            self._stack.addWidget(page)
+        page = self._pages[name]
+        self._stack.setCurrentWidget(page)
+        self.sidebar.show_page(name)
+        page.setFocus(Qt.FocusReason.OtherFocusReason)
+        return page
+
+    def show_episode(self, episode_id: str) -> None:
+        """Show one episode, over the history."""
+        from allie_desktop.ui.windows.episode_page import EpisodePage
+
+        old = self._pages.pop(_EPISODE, None)
+        try:
+            page = EpisodePage(self._services, episode_id)
+        except AllieError as error:
+            self.toast.say(str(error))
+            return
+        page.back.connect(lambda: self.show_page(HISTORY))
+        page.said.connect(self.toast.say)
+        self._pages[_EPISODE] = page
+        self._stack.addWidget(page)
+        self._stack.setCurrentWidget(page)
+        self.sidebar.show_page(HISTORY)
+        page.setFocus(Qt.FocusReason.OtherFocusReason)
+        if old is not None:
+            self._stack.removeWidget(old)
+            old.deleteLater()
+
+    def bring_forward(self, page: str = "") -> None:
+        """Show the window over all others, at ``page`` or where it was."""
+        if page or self.page is None:
+            self.show_page(page or CHAT)
+        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
+        self.show()
+        self.raise_()
+        self.activateWindow()
+
+    def _make_chat(self) -> QWidget:
+        if self._services.chat_page is None:
+            return empty_state(
+                "chat", self.tr("No chat here"), self.tr("This installation of Allie has no chat window.")
+            )
+        return self._services.chat_page(self)
+
+    def _make_history(self) -> QWidget:
+        from allie_desktop.ui.windows.history_page import HistoryPage
+
+        page = HistoryPage(self._services)
+        page.chosen.connect(self.show_episode)
+        return page
+
+    def _make_versions(self) -> QWidget:
+        from allie_desktop.ui.windows.versions_page import VersionsPage
+
+        page = VersionsPage(self._services)
+        page.said.connect(self.toast.say)
+        page.episode_chosen.connect(self.show_episode)
+        return page
+
+    def _make_privacy(self) -> QWidget:
+        from allie_desktop.ui.windows.privacy_page import PrivacyPage
+
+        page = PrivacyPage(self._services)
+        page.said.connect(self.toast.say)
+        return page
+
+    def _make_settings(self) -> QWidget:
+        from allie_desktop.ui.windows.settings_page import SettingsPage
+
+        return SettingsPage(self._services.preferences)
+
+    # --- the window ---
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Never show an empty window."""
+        if self.page is None:
+            self.show_page(CHAT)
+        super().showEvent(event)
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
+        """Remember the place; hide where the program goes on."""
+        if self._memory is not None:
+            self._memory.setValue("main-window/geometry", self.saveGeometry())
+            self._memory.sync()
+        super().closeEvent(event)
+        if self._on_close is not None:
+            self._on_close()
+
+    def _restore(self) -> None:
+        known = None if self._memory is None else self._memory.value("main-window/geometry")
+        if isinstance(known, QByteArray) and not self.restoreGeometry(known):
+            _log.info("The window's old place cannot be used")
+
+    def _on_escape(self) -> None:
+        if self._stack.currentWidget() is self._pages.get(_EPISODE):
+            self.show_page(HISTORY)
+        else:
+            self.close()
+
+    def _shortcut(self, keys: str, do: Callable[[], object]) -> None:
+        shortcut = QShortcut(QKeySequence(keys), self)
+        shortcut.activated.connect(lambda: do())  # noqa: PLW0108 - what it returns is nobody's business
+
+
+__all__ = ["CHAT", "HISTORY", "PRIVACY", "SETTINGS", "VERSIONS", "MainWindow"]
