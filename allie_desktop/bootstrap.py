@@ -40,11 +40,15 @@ if TYPE_CHECKING:
     from allie_desktop.services.episode_settings import EpisodePlanner
     from allie_desktop.services.orchestrator import Orchestrator
     from allie_desktop.services.preferences import PreferencesService
+    from allie_desktop.services.recording import RecordingService
+    from allie_desktop.services.rollout import RolloutRouter, RolloutService
     from allie_desktop.store.alerts import SqliteAlerts
     from allie_desktop.store.conversations import SqliteConversations
     from allie_desktop.store.database import Database
     from allie_desktop.store.episodes import SqliteEpisodes
+    from allie_desktop.store.exchanges import SqliteExchanges
     from allie_desktop.store.replay import SqliteReplay
+    from allie_desktop.store.rollout_file import RolloutFile
     from allie_desktop.store.version_folders import VersionFolders
 
 _LOG_BYTES = 1024 * 1024
@@ -174,6 +178,13 @@ class Program:
         from allie_desktop.store.alerts import SqliteAlerts
 
         return SqliteAlerts(self.database)
+
+    @cached_property
+    def exchanges(self) -> SqliteExchanges:
+        """Which version wrote which reply, and what became of it."""
+        from allie_desktop.store.exchanges import SqliteExchanges
+
+        return SqliteExchanges(self.database)
 
     @cached_property
     def settings(self) -> PreferencesService:
@@ -330,6 +341,57 @@ class Program:
             update_replay=lambda plan: self.planner.update_replay(plan),  # noqa: PLW0108 - not made for a rollback
             clock=self.clock,
             software=software,
+            rollout=self.rollout,
+        )
+
+    @cached_property
+    def rollout_file(self) -> RolloutFile:
+        """How far the newest version has come."""
+        from allie_desktop.store.rollout_file import RolloutFile
+
+        return RolloutFile(self.versions.folder)
+
+    @cached_property
+    def rollout(self) -> RolloutService:
+        """Who leads a new version on, or takes it back."""
+        from allie_desktop.services.rollout import RolloutService
+
+        return RolloutService(
+            versions=self.versions,
+            records=self.rollout_file,
+            exchanges=self.exchanges,
+            alerts=self.alerts,
+            clock=self.clock,
+            preferences=self.settings.reload,  # another process may have changed them
+            roll_back=lambda name: self.deployment.rollback(name),  # noqa: PLW0108 - made when it is needed
+        )
+
+    # --- chat ---
+
+    @cached_property
+    def recorder(self) -> RecordingService:
+        """Who keeps what is said in chat; reviews the newest version now and then."""
+        from allie_desktop.services.recording import RecordingService
+
+        return RecordingService(
+            self.exchanges,
+            self.conversations,
+            collector=self.collector(),
+            preferences=self.settings.reload,  # another process may have changed them
+            clock=self.clock,
+            noted=self.rollout.review_if_due,
+        )
+
+    @cached_property
+    def router(self) -> RolloutRouter:
+        """Who says which version answers."""
+        from allie_desktop.services.rollout import RolloutRouter
+
+        return RolloutRouter(
+            versions=self.versions,
+            records=self.rollout_file,
+            begun_on=self.recorder.begun_on,
+            fail=self.rollout.fail,
         )
 
     def orchestrator(self, progress: Progress) -> Orchestrator:

@@ -33,6 +33,7 @@ from allie_desktop.domain.lifecycle import Episode, EpisodeState, Outcome
 from allie_desktop.domain.planning import Plan, Split
 from allie_desktop.domain.ports import Assessed, Resources, WorkerClient, WorkerResult
 from allie_desktop.domain.quality import LearningTarget, Quality, TargetOrigin
+from allie_desktop.domain.settings import Preferences
 from allie_desktop.domain.validation import (
     AnswerSample,
     Measurements,
@@ -47,11 +48,14 @@ from allie_desktop.services.attempts import WorkerLimits
 from allie_desktop.services.deployment import Deployment
 from allie_desktop.services.orchestrator import Orchestrator
 from allie_desktop.services.retention import Retention
+from allie_desktop.services.rollout import RolloutService
 from allie_desktop.store.alerts import SqliteAlerts
 from allie_desktop.store.conversations import SqliteConversations
 from allie_desktop.store.database import Database
 from allie_desktop.store.episodes import SqliteEpisodes
+from allie_desktop.store.exchanges import SqliteExchanges
 from allie_desktop.store.replay import SqliteReplay
+from allie_desktop.store.rollout_file import RolloutFile
 from allie_desktop.store.version_folders import VersionFolders
 from tests.adapters import write_adapter
 from tests.plans import BASE_MODEL, WHEN, make_plan
@@ -298,6 +302,7 @@ class Stage:
     limits: WorkerLimits = field(default_factory=WorkerLimits)
     keep_versions: int = 5
     base_sha256: str = BASE_MODEL.sha256
+    preferences: Preferences = field(default_factory=Preferences)
     told: list[WorkerEvent] = field(default_factory=list)
     margins: Margins | None = field(default=None, init=False)  # what the gate was last given
 
@@ -311,11 +316,22 @@ class Stage:
         self.versions = VersionFolders(
             self.home / "models", base_name=BASE_MODEL.name, base_sha256=BASE_MODEL.sha256
         )
+        self.rollout_file = RolloutFile(self.versions.folder)
+        self.exchanges = SqliteExchanges(self.database)
         self.join()
         self.conversations.add([assessed(f"c{number}") for number in range(1, 6)])
 
     def join(self) -> None:
         """Put the parts together again, after one of them was replaced."""
+        self.rollout = RolloutService(
+            versions=self.versions,
+            records=self.rollout_file,
+            exchanges=self.exchanges,
+            alerts=self.alerts,
+            clock=self.clock,
+            preferences=lambda: self.preferences,
+            roll_back=lambda name: self.deployment.rollback(name),  # noqa: PLW0108 - not made yet
+        )
         self.deployment = Deployment(
             versions=self.versions,
             conversations=self.conversations,
@@ -325,6 +341,7 @@ class Stage:
             update_replay=self.update_replay,
             clock=self.clock,
             software={"allie": "0.1.0"},
+            rollout=self.rollout,
         )
         self.retention = Retention(
             versions=self.versions,

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from tests.episode_stage import Stage
 
 _CHANGES = frozenset(
-    """create change update write_plan clear_result clear seal activate set_state remove mark_learned
+    """create change update write write_plan clear_result clear seal activate set_state remove mark_learned
     unmark_learned set_members raise_ resolve""".split()
 )
 
@@ -34,7 +34,7 @@ class Guillotine:
 
     def stand_over(self, stage: Stage) -> None:
         """Put it between the stage's parts and whoever uses them."""
-        for name in ("episodes", "versions", "conversations", "files", "replay", "alerts"):
+        for name in ("episodes", "versions", "conversations", "files", "replay", "alerts", "rollout_file"):
             setattr(stage, name, _Guarded(getattr(stage, name), self))
         stage.join()
 

@@ -107,7 +107,7 @@ def run_episode(program: Program, *, learn_now: bool) -> LearnResult:
         orchestrator = program.orchestrator(progress)
         with yield_on_signals(orchestrator):
             try:
-                result = orchestrator.run_episode("; ".join(decision.reasons), forced=learn_now)
+                result = orchestrator.run_episode("; ".join(decision.reasons), forced=learn_now, asked=True)
             except HeldError as held:
                 return LearnResult(outcome=HELD, reasons=(held.message,), remedy=held.remedy)
     program.write_report_page(result.episode_id)

@@ -74,6 +74,19 @@ class Exchange:
     client: str = ""  # the program that asked, as it names itself
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownReply:
+    """A recorded reply: where it stands, and who wrote it. ``regenerated``: another one took its place."""
+
+    response_id: str
+    conversation_id: str
+    position: int  # among all turns of the conversation, from 0
+    version: str
+    client: str
+    started_at: datetime
+    regenerated: bool
+
+
 class Arm(str, Enum):
     """Whose evidence it is while a new version takes over."""
 

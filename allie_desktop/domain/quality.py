@@ -65,6 +65,12 @@ _ANCHORS: Mapping[TargetOrigin, tuple[float, float]] = {
     TargetOrigin.OWN: (0.52, 0.66),
 }
 
+#: What is noted with a turn that replaced others: how many, the last one's text, and why a reply ended where
+#: it did not end by itself; and with every reply that Allie wrote, its response id.
+REGENERATED, REPLACED, FINISH, RESPONSE = "regenerated", "replaced", "finish", "response_id"
+
+_MOST_REGENERATED = 3
+
 # Characters of one text that are looked at; quality does not hide behind them.
 _LOOKED_AT = 20_000
 
@@ -212,6 +218,7 @@ def _implicit_signs(conversation: Conversation) -> tuple[float, list[str]]:
             before = turn.content
         elif turn.role is Role.ASSISTANT and previous is not None:
             regenerated += previous.role is Role.ASSISTANT
+            regenerated += _times_regenerated(turn)
         previous = turn
     replies = max(sum(turn.role is Role.ASSISTANT for turn in conversation.turns), 1)
     abandoned = (
@@ -229,6 +236,12 @@ def _implicit_signs(conversation: Conversation) -> tuple[float, list[str]]:
         if count
     ]
     return max(1.0 - lost, 0.0), reasons
+
+
+def _times_regenerated(turn: Turn) -> int:
+    """Return how often a reply was made anew, as recording noted it."""
+    count = turn.extra.get(REGENERATED)
+    return min(max(count, 0), _MOST_REGENERATED) if isinstance(count, int) else 0
 
 
 def _form(text: str, words: list[str], origin: TargetOrigin) -> tuple[float, str]:

@@ -2,7 +2,8 @@
 
 Targets carry information, own outputs do not. In order of strength: the person rewrote the reply; the
 person corrected it in the next turn; the person approved it; a stronger assistant wrote it; Allie
-wrote it and nobody said anything (low weight). A reply that was marked as bad is never a target.
+wrote it and nobody said anything (low weight). A reply that was marked as bad is never a target, nor is
+one that was cut off, unless the person wanted it so.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from types import MappingProxyType
 from allie_desktop.domain.conversation import Conversation, Role, Turn, normalised
 from allie_desktop.domain.english import swap_persons, upper_first
 from allie_desktop.domain.prompts import language_of, understood
-from allie_desktop.domain.quality import LearningTarget, TargetOrigin
+from allie_desktop.domain.quality import FINISH, REPLACED, RESPONSE, LearningTarget, TargetOrigin
 from allie_desktop.domain.signs import (
     asks,
     asks_again,
@@ -125,9 +126,10 @@ def learning_targets(conversation: Conversation) -> tuple[LearningTarget, ...]:
         if not text or turn.rating == -1:
             continue
         if turn.rating == 1:
-            found[index] = _target(index, text, TargetOrigin.APPROVED)
-        elif index not in repairs and not _doubted(turns, index):
-            origin = TargetOrigin.OWN if conversation.is_own else TargetOrigin.IMPORTED
+            found[index] = _target(index, text, TargetOrigin.APPROVED, rejected=_replaced(turn))
+        elif index not in repairs and not _is_cut_off(turn) and not _doubted(turns, index):
+            own = conversation.is_own or RESPONSE in turn.extra
+            origin = TargetOrigin.OWN if own else TargetOrigin.IMPORTED
             found[index] = _target(index, text, origin)
     return tuple(_with_rejected(turns, found)[index] for index in sorted(found))
 
@@ -147,6 +149,16 @@ def _target(index: int, text: str, origin: TargetOrigin, rejected: str | None = 
         weight=WEIGHTS[origin],
         rejected=worse if worse and worse != text else None,
     )
+
+
+def _is_cut_off(turn: Turn) -> bool:
+    return turn.extra.get(FINISH) in ("length", "cancelled", "time", "error")
+
+
+def _replaced(turn: Turn) -> str | None:
+    """Return the reply that this one replaced when it was generated again."""
+    text = turn.extra.get(REPLACED)
+    return text if isinstance(text, str) else None
 
 
 def _doubted(turns: tuple[Turn, ...], index: int) -> bool:

@@ -6,7 +6,7 @@ fully before or fully after: the pointer decides, and it is replaced by one rena
 
 1. the version's name is persisted with the episode;
 2. the candidate is sealed under it; 3. verified by hash; 4. really loaded and asked;
-5. the pointer is replaced;
+5. how it takes over is noted, and the pointer is replaced;
 6. what it learnt is marked as learnt; 7. the replay buffer is updated.
 """
 
@@ -16,6 +16,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from allie_desktop.domain.errors import (
     AllieError,
@@ -37,7 +38,7 @@ from allie_desktop.domain.ports import (
     VersionRepository,
 )
 from allie_desktop.domain.versions import BASE, ActivePointer, Version, VersionMetadata
-from allie_desktop.services.episode_metrics import for_people
+from allie_desktop.services.episode_metrics import ASKED, for_people
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +53,19 @@ class ForgottenMeanwhileError(DeploymentRefusedError):
 
 #: Reasons that have nothing to do with the candidate, and may be gone next time.
 _PASSING = (DiskFullError, OutOfMemoryError, StoreError)
+
+
+class Rollouts(Protocol):
+    """How versions take over: :class:`services.rollout.RolloutService`."""
+
+    def begin(self, version: str, previous: str, *, at_once: bool) -> None:
+        """Note how ``version`` will take over, just before it becomes the active one."""
+
+    def chosen(self, version: str, *, instead_of: str) -> None:
+        """Note that ``version`` will answer instead, just before it does."""
+
+    def finish(self) -> None:
+        """Carry out a roll-back that was decided and interrupted."""
 
 
 class Deployment:
@@ -73,6 +87,7 @@ class Deployment:
         update_replay: Callable[[Plan], None],
         clock: Clock,
         software: Mapping[str, str] | None = None,
+        rollout: Rollouts | None = None,
     ) -> None:
         self._versions = versions
         self._conversations = conversations
@@ -82,6 +97,7 @@ class Deployment:
         self._update_replay = update_replay
         self._clock = clock
         self._software = dict(software or {})
+        self._rollout = rollout
 
     def deploy(self, episode: Episode, plan: Plan) -> Version:
         """Put an episode's candidate into use, or go on with a deployment that was interrupted.
@@ -148,6 +164,8 @@ class Deployment:
         if to != BASE:
             self._versions.verify(to)
         after = self._lineage(to)
+        if self._rollout is not None:
+            self._rollout.chosen(to, instead_of=active)
         self._versions.activate(
             to, fallback=active, reason=f"rolled back from {active}", at=self._clock.now()
         )
@@ -170,6 +188,8 @@ class Deployment:
         """Make sure that the active version can be loaded and that only versions in use count as having
         learnt; return sentences about what had to be repaired."""
         repaired = []
+        if self._rollout is not None:
+            self._rollout.finish()
         pointer = self._versions.pointer()
         if pointer.active != BASE:
             try:
@@ -202,6 +222,8 @@ class Deployment:
         if sum(bool(answer.strip()) for answer in answers) * 2 <= len(answers):
             raise DeploymentRefusedError(f"{name} was loaded, but does not answer.")
         self._refuse_forgotten(plan)
+        if self._rollout is not None:
+            self._rollout.begin(name, pointer.active, at_once=episode.metrics.get(ASKED) is True)
         self._versions.activate(
             name, fallback=pointer.active, reason=f"learnt in episode {episode.id}", at=self._clock.now()
         )

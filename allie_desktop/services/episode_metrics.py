@@ -10,7 +10,7 @@ from allie_desktop.domain.planning import Recipe
 from allie_desktop.domain.validation import Judgement, PairedMeasure, WorkerReport
 
 #: Numbers of the orchestrator's own in an episode's metrics; not for people.
-MATERIAL, INTERRUPTIONS = "material", "interruptions"
+MATERIAL, INTERRUPTIONS, ASKED = "material", "interruptions", "asked"
 
 _TRAINING = (
     "steps",
@@ -40,7 +40,7 @@ def metrics_of(report: WorkerReport, judgement: Judgement, recipe: Recipe) -> di
 
 def for_people(metrics: Mapping[str, object]) -> dict[str, object]:
     """Return an episode's metrics without the orchestrator's own."""
-    return {key: value for key, value in metrics.items() if key not in (MATERIAL, INTERRUPTIONS)}
+    return {key: value for key, value in metrics.items() if key not in (MATERIAL, INTERRUPTIONS, ASKED)}
 
 
 def _means(measure: PairedMeasure) -> dict[str, object]:

@@ -41,7 +41,7 @@ from allie_desktop.domain.validation import Judgement, Margins, Measurements, Ve
 from allie_desktop.domain.versions import BASE
 from allie_desktop.services.attempts import Attempts, AttemptsEnd, Ending, WorkerLimits, last_attempt
 from allie_desktop.services.deployment import Deployment, DeploymentRefusedError, ForgottenMeanwhileError
-from allie_desktop.services.episode_metrics import MATERIAL, for_people, metrics_of
+from allie_desktop.services.episode_metrics import ASKED, MATERIAL, for_people, metrics_of
 from allie_desktop.services.episode_result import EpisodeResult
 from allie_desktop.services.episode_story import EpisodeStory
 from allie_desktop.services.recovery import NextStep, Recovery
@@ -173,11 +173,12 @@ class Orchestrator:
 
     # --- from the thread of the repositories ---
 
-    def run_episode(self, trigger: str, *, forced: bool = False) -> EpisodeResult:
+    def run_episode(self, trigger: str, *, forced: bool = False, asked: bool = False) -> EpisodeResult:
         """Run one episode: an unfinished one first, else a new one from new material.
 
         ``trigger`` says in words why now. ``forced`` (the person said so) also learns material again that
-        the gate turned down or that was undone. Raise :class:`EpisodeBusyError` when one runs elsewhere,
+        the gate turned down or that was undone; it implies ``asked``: the person waits for the new version,
+        so that it answers at once instead of taking over by and by. Raise :class:`EpisodeBusyError` when one runs elsewhere,
         :class:`HeldError` or :class:`DiskFullError` when there is nothing to learn from or not enough room,
         :class:`StoreError` when the store fails; whatever is raised, the next call goes on.
         """
@@ -188,7 +189,7 @@ class Orchestrator:
                 if result is not None:
                     return self._told(result, began)
             self._retention.prune_episodes()
-            return self._told(self._begin(trigger, forced=forced), began)
+            return self._told(self._begin(trigger, forced=forced, asked=asked or forced), began)
 
     def recover(self) -> tuple[EpisodeResult, ...]:
         """Set right what a dead process left behind, without starting a worker or loading a model: finish
@@ -235,7 +236,7 @@ class Orchestrator:
 
     # --- beginning and going on ---
 
-    def _begin(self, trigger: str, *, forced: bool) -> EpisodeResult:
+    def _begin(self, trigger: str, *, forced: bool, asked: bool) -> EpisodeResult:
         active = self._versions.pointer().active
         parent = None if active == BASE else active
         plan = self._files.seal(self._plan(parent=parent, now=self._clock.now()))
@@ -254,7 +255,7 @@ class Orchestrator:
             plan_digest=plan.digest,
             conversations=len(plan.conversation_ids),
             parent=plan.parent,
-            metrics={MATERIAL: material},
+            metrics={MATERIAL: material, **({ASKED: True} if asked else {})},
         )
         self._episodes.create(episode)
         self._files.write_plan(plan)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from allie_desktop.domain.errors import StoreCorruptError, StoreError, StoreTooNewError
 from allie_desktop.store.backup import Backups
-from allie_desktop.store.schema import FORMAT_1
+from allie_desktop.store.schema import EXCHANGES, FORMAT_1
 
 if TYPE_CHECKING:
     from sqlite_utils.db import Database as SqliteUtilsDatabase
@@ -33,7 +33,13 @@ def m0001_initial(db: SqliteUtilsDatabase) -> None:
         db.execute(statement)
 
 
-STEPS: Sequence[Step] = (m0001_initial,)
+def m0002_exchanges(db: SqliteUtilsDatabase) -> None:
+    """Which version wrote which reply, when, and what became of it."""
+    for statement in EXCHANGES:
+        db.execute(statement)
+
+
+STEPS: Sequence[Step] = (m0001_initial, m0002_exchanges)
 
 
 def pending(connection: sqlite3.Connection, steps: Sequence[Step] = STEPS) -> bool:

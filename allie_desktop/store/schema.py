@@ -1,4 +1,4 @@
-"""The tables as the first step of ``migrations`` makes them; never changed, only built upon.
+"""The tables as the steps of ``migrations`` make them; never changed, only built upon.
 
 ``conversations`` holds every scalar that lists, planning and the trigger terms need; what only a whole
 conversation needs lies beside it (``turns``, ``feedback``, ``targets``, ``qualities``). ``tally`` is one row
@@ -7,6 +7,9 @@ of counters that triggers keep equal to a recount, since counting a million rows
 conversation as its targets are now. ``search`` is an FTS5 index over the view ``search_text``, one
 document a conversation; the repository keeps it, because a document spans several tables.
 ``erasures`` names forgotten conversations of which traces may be left (see ``erasure``).
+``exchanges`` knows of each reply which version wrote it. It goes with its conversation; a request that got
+no reply belongs to none, and leaves no words. ``regenerated`` is a reply that another one replaced: what the
+person thought of it, which would else be lost, stands in ``rating`` and ``corrected`` then.
 """
 
 from __future__ import annotations
@@ -265,6 +268,43 @@ FORMAT_1 = (
     CREATE VIRTUAL TABLE search USING fts5 (
         body, content='search_text', content_rowid='key', detail='none',
         tokenize='unicode61 remove_diacritics 2'
+    )
+    """,
+)
+
+#: The statements of the second step.
+EXCHANGES = (
+    """
+    CREATE TABLE exchanges (
+        key INTEGER PRIMARY KEY,
+        response_id TEXT NOT NULL UNIQUE,
+        conversation INTEGER REFERENCES conversations (key) ON DELETE CASCADE,
+        position INTEGER,
+        version TEXT NOT NULL,
+        source TEXT NOT NULL,
+        client TEXT NOT NULL,
+        started_us INTEGER NOT NULL,
+        first_token_seconds REAL,
+        seconds REAL NOT NULL,
+        prompt_tokens INTEGER NOT NULL,
+        completion_tokens INTEGER NOT NULL,
+        finish TEXT NOT NULL,
+        broken INTEGER NOT NULL CHECK (broken IN (0, 1)),
+        request BLOB,
+        head BLOB,
+        regenerated INTEGER NOT NULL DEFAULT 0 CHECK (regenerated IN (0, 1)),
+        rating INTEGER CHECK (rating IN (1, -1)),
+        corrected INTEGER NOT NULL DEFAULT 0 CHECK (corrected IN (0, 1)),
+        CHECK ((conversation IS NULL) = (position IS NULL))
+    )
+    """,
+    "CREATE INDEX exchanges_by_place ON exchanges (conversation, position)",
+    "CREATE INDEX exchanges_by_request ON exchanges (request) WHERE request IS NOT NULL",
+    "CREATE INDEX exchanges_by_head ON exchanges (head) WHERE head IS NOT NULL",
+    # All that evidence asks for, so that it is read from here alone.
+    """
+    CREATE INDEX exchanges_by_version ON exchanges (
+        version, started_us, conversation, position, finish, broken, regenerated, rating, corrected, seconds
     )
     """,
 )

@@ -38,6 +38,15 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def current(oldest: Path) -> Path:
+    """The same store as it is today, without a backup."""
+    Database.open(oldest).close()
+    for backup in oldest.with_name("backups").iterdir():
+        backup.unlink()
+    return oldest
+
+
+@pytest.fixture
 def oldest(path: Path) -> Path:
     """A store of the oldest format, with rows."""
     with closing(sqlite3.connect(path)) as connection:
@@ -53,17 +62,17 @@ def schema(path: Path) -> dict[str, str]:
         }
 
 
-def m0002_moods(db: Any) -> None:
+def m9001_moods(db: Any) -> None:
     db["conversations"].add_column("mood", str)
     db.execute("UPDATE conversations SET mood = 'fine'")
 
 
-def m0003_fails(db: Any) -> None:
+def m9002_fails(db: Any) -> None:
     db.execute("DELETE FROM turns")
     db.execute("UPDATE nothing SET this = 'does not exist'")
 
 
-def m0003_breaks_references(db: Any) -> None:
+def m9002_breaks_references(db: Any) -> None:
     db.execute("DELETE FROM conversations WHERE id = 'dog'")
 
 
@@ -120,51 +129,57 @@ def test_the_oldest_format_keeps_all_it_held(oldest: Path):
         assert [alert.raised_at for alert in SqliteAlerts(database).open()] == [NOON]
 
 
-def test_an_existing_store_is_backed_up_before_it_changes(oldest: Path):
-    with Database.open(oldest, steps=[*migrations.STEPS, m0002_moods]) as database:
+def test_the_oldest_format_is_backed_up_under_the_first_step_that_it_lacks(oldest: Path):
+    with Database.open(oldest) as database:
+        assert [backup.reason for backup in database.backups.all()] == ["before-m0002-exchanges"]
+
+
+def test_an_existing_store_is_backed_up_before_it_changes(current: Path):
+    with Database.open(current, steps=[*migrations.STEPS, m9001_moods]) as database:
         (backup,) = database.backups.all()
         moods = database.connection.execute("SELECT DISTINCT mood FROM conversations").fetchall()
         database.check(full=True)
-    assert backup.reason == "before-m0002-moods"
+    assert backup.reason == "before-m9001-moods"
     assert "mood" not in schema(backup.path)["conversations"]
     assert moods == [("fine",)]
-    Database.open(oldest, steps=[*migrations.STEPS, m0002_moods]).close()
+    Database.open(current, steps=[*migrations.STEPS, m9001_moods]).close()
     assert len(list(backup.path.parent.iterdir())) == 1
 
 
 @pytest.mark.parametrize(
-    ("bad", "kind"), [(m0003_fails, sqlite3.OperationalError), (m0003_breaks_references, StoreCorruptError)]
+    ("bad", "kind"), [(m9002_fails, sqlite3.OperationalError), (m9002_breaks_references, StoreCorruptError)]
 )
-def test_a_step_that_fails_takes_all_pending_steps_back(oldest: Path, bad: Any, kind: type[Exception]):
-    before = schema(oldest)
+def test_a_step_that_fails_takes_all_pending_steps_back(current: Path, bad: Any, kind: type[Exception]):
+    before = schema(current)
     with pytest.raises(kind):
-        Database.open(oldest, steps=[*migrations.STEPS, m0002_moods, bad])
-    assert schema(oldest) == before
-    with Database.open(oldest, check=True) as database:
+        Database.open(current, steps=[*migrations.STEPS, m9001_moods, bad])
+    assert schema(current) == before
+    with Database.open(current, check=True) as database:
         assert len(SqliteConversations(database).get("dog").conversation.turns) == 2
         assert len(database.backups.all()) == 1
         assert database.connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
 
 
-def test_a_damaged_store_is_not_migrated(oldest: Path):
-    with Database.open(oldest) as database:
+def test_a_damaged_store_is_not_migrated(current: Path):
+    with Database.open(current) as database:
         SqliteConversations(database).add([assessed(f"c{number}") for number in range(1000)])
-    with oldest.open("r+b") as file:
-        file.seek(oldest.stat().st_size - 20 * 4096)
+    with current.open("r+b") as file:
+        file.seek(current.stat().st_size - 20 * 4096)
         file.write(os.urandom(10 * 4096))
-    before = oldest.read_bytes()
+    before = current.read_bytes()
     with pytest.raises(StoreCorruptError):
-        Database.open(oldest, steps=[*migrations.STEPS, m0002_moods])
-    with closing(sqlite3.connect(oldest)) as connection:
+        Database.open(current, steps=[*migrations.STEPS, m9001_moods])
+    with closing(sqlite3.connect(current)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (len(migrations.STEPS),)
-    assert len(oldest.read_bytes()) == len(before)
+    assert len(current.read_bytes()) == len(before)
 
 
-def test_a_store_that_cannot_be_backed_up_is_not_migrated(oldest: Path):
-    oldest.with_name("backups").write_text("a file where the folder should be")
+def test_a_store_that_cannot_be_backed_up_is_not_migrated(current: Path):
+    current.with_name("backups").rmdir()
+    current.with_name("backups").write_text("a file where the folder should be")
     with pytest.raises(StoreError):
-        Database.open(oldest, steps=[*migrations.STEPS, m0002_moods])
-    assert "mood" not in schema(oldest)["conversations"]
+        Database.open(current, steps=[*migrations.STEPS, m9001_moods])
+    assert "mood" not in schema(current)["conversations"]
 
 
 _DIES = """
@@ -173,28 +188,28 @@ from pathlib import Path
 from allie_desktop.store import migrations
 from allie_desktop.store.database import Database
 
-def m0002_dies(db):
+def m9001_dies(db):
     db.execute("UPDATE turns SET content = 'half done'")
     db["conversations"].add_column("mood", str)
     if sys.argv[2] == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     raise KeyboardInterrupt
 
-Database.open(Path(sys.argv[1]), steps=[*migrations.STEPS, m0002_dies])
+Database.open(Path(sys.argv[1]), steps=[*migrations.STEPS, m9001_dies])
 """
 
 
 @pytest.mark.parametrize("how", [pytest.param("kill", marks=pytest.mark.process), "interrupt"])
-def test_an_interrupted_migration_never_happened(oldest: Path, how: str):
+def test_an_interrupted_migration_never_happened(current: Path, how: str):
     done = subprocess.run(
-        [sys.executable, "-c", _DIES, str(oldest), how], capture_output=True, text=True, check=False
+        [sys.executable, "-c", _DIES, str(current), how], capture_output=True, text=True, check=False
     )
     assert done.returncode == (-signal.SIGKILL if how == "kill" else -signal.SIGINT), done.stderr
-    with Database.open(oldest, check=True) as database:
+    with Database.open(current, check=True) as database:
         store = SqliteConversations(database)
         assert store.get("dog").conversation.turns[0].content == "What is my dog called?"
-        assert [backup.reason for backup in database.backups.all()] == ["before-m0002-dies"]
-    with Database.open(oldest, steps=[*migrations.STEPS, m0002_moods]) as database:
+        assert [backup.reason for backup in database.backups.all()] == ["before-m9001-dies"]
+    with Database.open(current, steps=[*migrations.STEPS, m9001_moods]) as database:
         assert database.connection.execute("SELECT count(mood) FROM conversations").fetchone() == (2,)
 
 

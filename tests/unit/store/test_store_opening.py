@@ -26,6 +26,7 @@ from allie_desktop.domain.errors import (
 )
 from allie_desktop.store.conversations import SqliteConversations
 from allie_desktop.store.database import Database
+from allie_desktop.store.migrations import STEPS
 from tests.unit.store.store_samples import assessed
 
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="Windows has no such file modes")
@@ -123,7 +124,8 @@ def test_a_newer_store_is_refused_in_a_sentence_and_left_alone(path: Path):
     before = path.read_bytes()
     error = open_fails(path, StoreTooNewError)
     assert str(error) == (
-        "The conversation store was written by a newer Allie (format 999; this one knows up to 1). "
+        "The conversation store was written by a newer Allie (format 999; this one knows up to "
+        f"{len(STEPS)}). "
         "Update Allie, or use another data folder."
     )
     assert path.read_bytes() == before
