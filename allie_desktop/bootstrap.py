@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import shutil
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
 from itertools import takewhile
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from allie_desktop.inference.answering import Answerer
     from allie_desktop.inference.torch_engine import TorchEngine
     from allie_desktop.ipc.episode_folder import EpisodeFolders
+    from allie_desktop.sensors.registry import Sensors
     from allie_desktop.services.collection import Collector
     from allie_desktop.services.deployment import Deployment
     from allie_desktop.services.episode_settings import EpisodePlanner
@@ -451,20 +453,32 @@ class Program:
             profile=Profile.HEADLESS,
         )
 
-    def readings(self) -> Readings:
-        """Return what can be seen without sensors: the material, memory, disk and the load."""
-        counts, free = self.conversations.counts(), self.free_resources()
+    @cached_property
+    def sensors(self) -> Sensors:
+        """The sensors of this computer. They open nothing before they are first read."""
+        from allie_desktop.sensors.registry import Sensors
+
+        return self._closing.enter_context(Sensors(folder=self.paths.data))
+
+    def readings(self, sensed: Readings | None = None) -> Readings:
+        """Return the material, joined with what the sensors saw; without them: memory, disk and the load."""
+        counts = self.conversations.counts()
         ended = [e for e in self.episodes.latest(limit=_EPISODES_READ) if e.state in FINAL_STATES]
         fruitless = list(takewhile(lambda e: e.state in _FRUITLESS, ended))
-        return Readings(
+        if sensed is None:
+            free = self.free_resources()
+            sensed = Readings(
+                cpu_busy_percent=_load_percent(),
+                free_memory_bytes=free.memory_bytes,
+                free_disk_bytes=free.disk_bytes,
+            )
+        return replace(
+            sensed,
             new_conversations=counts.eligible_new,
             mean_quality=counts.eligible_new_quality if counts.eligible_new else None,
             last_episode_at=ended[0].finished_at if ended else None,
             failures_in_row=len(fruitless),
             last_failure_at=fruitless[0].finished_at if fruitless else None,
-            cpu_busy_percent=_load_percent(),
-            free_memory_bytes=free.memory_bytes,
-            free_disk_bytes=free.disk_bytes,
         )
 
     def rollback(self, to: str | None) -> str:
