@@ -102,7 +102,7 @@ def load_base(
     kind = dtype or best_dtype(chosen)
     folder = Path(base.path)
     if folder.is_file():
-        folder = _dequantised(base, cache, kind)
+        folder = unpacked(base, cache, kind)
     options: dict[str, Any] = {}
     if four_bit and chosen.type == "cuda":
         options["quantization_config"] = transformers.BitsAndBytesConfig(
@@ -116,7 +116,7 @@ def load_base(
             raise _not_loaded(base, error) from error
         shutil.rmtree(folder, ignore_errors=True)  # the unpacked copy is damaged, the file perhaps not
         try:
-            tokenizer, model = _read(_dequantised(base, cache, kind), kind, options)
+            tokenizer, model = _read(unpacked(base, cache, kind), kind, options)
         except _UNREADABLE as again:
             raise _not_loaded(base, again) from again
     if not options:
@@ -163,8 +163,8 @@ def _not_loaded(base: BaseModel, error: BaseException) -> CorruptModelError:
     )
 
 
-def _dequantised(base: BaseModel, cache: Path, dtype: torch.dtype) -> Path:
-    """Return the safetensors copy of a GGUF file, made now if it is not there yet."""
+def unpacked(base: BaseModel, cache: Path, dtype: torch.dtype) -> Path:
+    """Return the safetensors copy of a GGUF file, made now if it is not there yet; raise :class:`ModelError`."""
     transformers = _quiet_transformers()
     name = str(dtype).removeprefix("torch.")
     folder = cache / "bases" / f"{base.sha256[:16]}-{name}"
