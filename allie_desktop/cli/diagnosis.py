@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING
 
 from allie_desktop import __version__
 from allie_desktop.domain.errors import AllieError
+from allie_desktop.domain.readings import SensorState
 
 if TYPE_CHECKING:
     from allie_desktop.bootstrap import Program
+
+#: A doctor waits longer for an answer than the tray does.
+_SENSOR_SECONDS = 2.0
 
 
 def _cores() -> int:
@@ -52,7 +56,7 @@ class Diagnosis:
     store_bytes: int | None = None
     active: str | None = None
     versions: int | None = None
-    sensors: str = "Allie has no sensors yet: `allie learn` runs when you start it."
+    sensors: tuple[SensorState, ...] = ()
     tray: str = "Allie has no tray icon yet."
     problems: list[Problem] = field(default_factory=list)
 
@@ -70,6 +74,7 @@ def diagnose(program: Program) -> Diagnosis:
         _settings,
         _versions,
         _alerts,
+        _sensors,
     )
     for look in looks:
         try:
@@ -105,7 +110,8 @@ def lines(found: Diagnosis) -> Iterator[str]:
         yield f"Store: {found.conversations:,} conversations, {_size(found.store_bytes)}"
     if found.active is not None:
         yield f"Versions: {found.versions}, active: {found.active}"
-    yield f"Sensors: {found.sensors}"
+    for sensor in found.sensors:
+        yield f"Sensor {sensor.name}: {_seen(sensor)}"
     yield f"Tray: {found.tray}"
     if not found.problems:
         yield "No problems found."
@@ -122,6 +128,7 @@ def _home(program: Program, _found: Diagnosis) -> None:
 def _machine(program: Program, found: Diagnosis) -> None:
     free = program.free_resources()
     found.free_memory_bytes, found.free_disk_bytes = free.memory_bytes, free.disk_bytes
+    program.sensors.read()  # the processor's load is told by the second look only, the last of all
 
 
 def _torch(program: Program, found: Diagnosis) -> None:
@@ -178,6 +185,17 @@ def _alerts(program: Program, found: Diagnosis) -> None:
     for alert in program.alerts.open():
         if alert.severity != "info":
             found.problems.append(Problem(message=alert.message, remedy=alert.remedy))
+
+
+def _sensors(program: Program, found: Diagnosis) -> None:
+    program.sensors.read(patience_seconds=_SENSOR_SECONDS)
+    found.sensors = program.sensors.describe()
+
+
+def _seen(sensor: SensorState) -> str:
+    if sensor.works:
+        return f"{sensor.words} ({sensor.source})"
+    return f"unknown: {sensor.words}" + (f"\n  → {sensor.remedy}" if sensor.remedy else "")
 
 
 def _size(count: int | None) -> str:
