@@ -481,6 +481,23 @@ class Program:
             last_failure_at=fruitless[0].finished_at if fruitless else None,
         )
 
+    def export_version(self, name: str, folder: Path, form: str) -> Exported:
+        """Write a version for another program; ``form`` names an :class:`ExportForm`. All of it or nothing;
+        raise what :class:`VersionExporter` raises, and :class:`BadInputError` for ``base``."""
+        from allie_desktop.inference.gguf_adapter import convert_adapter
+        from allie_desktop.models.exporting import VersionExporter, form_of
+
+        wanted = form_of(form)
+        if name == BASE:
+            raise BadInputError(
+                "The base model is not a version: there is nothing in it that Allie learned.",
+                "Name a version; `allie versions` lists them.",
+            )
+        version = self.versions.get(name)
+        self.versions.verify(name)
+        exporter = VersionExporter(self.base(), cache=self.paths.cache, convert=convert_adapter)
+        return exporter.export(version, folder, wanted)
+
     def rollback(self, to: str | None) -> str:
         """Let another version answer (None: the parent of the active one); return its name."""
         return self.deployment.rollback(to).active
