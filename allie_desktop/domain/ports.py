@@ -221,6 +221,9 @@ class AlertRepository(Protocol):
     def open(self) -> tuple[Alert, ...]:
         """Return those not resolved, newest first."""
 
+    def mark_seen(self, key: str) -> None:
+        """Remember that the person saw the open alert with this key."""
+
     def resolve(self, key: str) -> None:
         """Close it."""
 

@@ -183,6 +183,12 @@ class Background:
         self._preferences.set("paused", False)
         self._preferences.set("pause_until", None)
 
+    def alerts_seen(self) -> None:
+        """The person looked at what needs them."""
+        for alert in self._alerts.open():
+            if not alert.seen:
+                self._alerts.mark_seen(alert.key)
+
     def undo(self, version: str) -> str:
         """Take a version back that was told of in a notice; return what came of it in words."""
         now_answers = self._rollback(version)
@@ -199,8 +205,10 @@ class Background:
         self._running = None
         request = order.choice.request
         if error is not None:
-            self._failed(order, error)
-        elif result is not None:
+            self._failed(error)
+        elif result is None:
+            return  # somebody came back before it began; it is still wanted
+        else:
             if result.outcome is EpisodeState.YIELDED:
                 if not self._ending and not self._going_to_sleep:
                     # Its own reason may be gone before ours is seen: never in a circle.
@@ -267,7 +275,7 @@ class Background:
             self._watch.arm()
         return decision
 
-    def _failed(self, order: Order, error: AllieError) -> None:
+    def _failed(self, error: AllieError) -> None:
         if isinstance(error, EpisodeBusyError):
             self._scheduler.rest("another Allie is learning", BUSY_REST)
         elif isinstance(error, HeldError):
@@ -295,7 +303,7 @@ class Background:
         headline = decision.headline
         if running:
             headline = "Learning" if stage is Stage.RUNNING else self._yielding.reason
-        needing = tuple(alert for alert in alerts if alert.severity != "info")
+        needing = tuple(alert for alert in alerts if alert.severity != "info" and not alert.seen)
         preview = None
         soft: tuple[str, ...] = ()
         if not running:

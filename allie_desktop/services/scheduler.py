@@ -126,7 +126,7 @@ class Scheduler:
         """Decide whether an episode starts now; ``unfinished``: one that yielded waits to go on."""
         now = self._now()
         choices = []
-        for request in self._wanted(readings, preferences, now, unfinished=unfinished):
+        for request in self._wanted(now, unfinished=unfinished):
             choice = self._judged(request, readings, preferences, now, unfinished=unfinished)
             self._note_standing(request, choice.decision)
             choices.append(choice)
@@ -169,9 +169,7 @@ class Scheduler:
     def _utc(self) -> datetime:
         return self._now().astimezone(timezone.utc)
 
-    def _wanted(
-        self, readings: Readings, preferences: Preferences, now: datetime, *, unfinished: bool
-    ) -> tuple[QueuedRequest, ...]:
+    def _wanted(self, now: datetime, *, unfinished: bool) -> tuple[QueuedRequest, ...]:
         """Return the wishes in order, with those that follow from how things stand; never none."""
         utc = now.astimezone(timezone.utc)
         queue = {request.key: request for request in self._queue_or_nothing()}
