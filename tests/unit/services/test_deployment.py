@@ -220,7 +220,7 @@ def changes_of_one_episode() -> list[str]:
 #: Everything that an episode changes, in order: each is a place to be killed at.
 CHANGES = tuple(
     """seal create write_plan update change clear_result write_plan update change update change update update
-    update update update change update seal activate mark_learned set_members resolve update change
+    update update update change update seal write activate mark_learned set_members resolve update change
     clear""".split()
 )
 SEALED = len(CHANGES) - CHANGES[::-1].index("seal")
@@ -347,7 +347,7 @@ def test_a_store_that_fails_anywhere_is_no_lasting_harm(fall_at: int) -> None:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("fall_at", [1, 2, 3])
+@pytest.mark.parametrize("fall_at", [1, 2, 3, 4])
 def test_a_rollback_that_is_cut_off_is_made_whole(fall_at: int, after: bool) -> None:
     with quick_folder() as home:
         stage = Stage(home)
