@@ -22,6 +22,7 @@ from allie_desktop.domain.errors import AllieError, BadInputError, ModelError
 from allie_desktop.domain.lifecycle import FINAL_STATES, EpisodeState
 from allie_desktop.domain.ports import Resources
 from allie_desktop.domain.readings import Readings
+from allie_desktop.domain.versions import BASE
 from allie_desktop.paths import AppPaths
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from allie_desktop.inference.torch_engine import TorchEngine
     from allie_desktop.ipc.episode_folder import EpisodeFolders
     from allie_desktop.sensors.registry import Sensors
+    from allie_desktop.models.exporting import Exported
     from allie_desktop.services.collection import Collector
     from allie_desktop.services.deployment import Deployment
     from allie_desktop.services.episode_settings import EpisodePlanner

@@ -16,6 +16,7 @@ from allie_desktop.cli import (
     asking,
     conversations,
     demonstration,
+    exporting,
     importing,
     learning,
     overview,
@@ -61,6 +62,7 @@ importing.register(app)
 learning.register(app)
 overview.register(app)
 versions.register(app)
+exporting.register(app)
 asking.register(app)
 conversations.register(app)
 preferences.register(app)
