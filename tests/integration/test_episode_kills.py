@@ -148,8 +148,8 @@ def test_a_program_killed_after_its_worker_needs_no_other(home: Path, place: str
 
 
 # The places where deploying changes something, in the list of tests/unit/services/test_deployment.py:
-# the sealing, the pointer, the marks, the replay buffer, the last state.
-@pytest.mark.parametrize("place", ["19", "19+", "20", "20+", "21+", "22+", "25", "25+"])
+# the sealing, the note of the roll-out, the pointer, the marks, the replay buffer, the last state.
+@pytest.mark.parametrize("place", ["19", "19+", "20+", "21", "21+", "22+", "23+", "26", "26+"])
 def test_a_program_killed_while_deploying_ends_whole(home: Path, place: str) -> None:
     code, _ = run(home, f"die={place}")
 
@@ -158,8 +158,8 @@ def test_a_program_killed_while_deploying_ends_whole(home: Path, place: str) -> 
     active = stage.versions.pointer().active
     finished = not stage.episodes.unfinished()
     stage.close()
-    assert active == ("v1.0" if int(place.rstrip("+")) > 20 or place == "20+" else "base")
-    assert finished is (place == "25+")
+    assert active == ("v1.0" if int(place.rstrip("+")) > 21 or place == "21+" else "base")
+    assert finished is (place == "26+")
     if not finished:
         code, result = run(home)
         assert (code, result["outcome"], result["version"]) == (0, "completed", "v1.0")
