@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from allie_desktop.domain.errors import StoreCorruptError, StoreError, StoreTooNewError
+from allie_desktop.store.background_schema import BACKGROUND
 from allie_desktop.store.backup import Backups
 from allie_desktop.store.schema import EXCHANGES, FORMAT_1
 
@@ -39,7 +40,13 @@ def m0002_exchanges(db: SqliteUtilsDatabase) -> None:
         db.execute(statement)
 
 
-STEPS: Sequence[Step] = (m0001_initial, m0002_exchanges)
+def m0003_background(db: SqliteUtilsDatabase) -> None:
+    """What is wanted, what was decided, and what the person was told."""
+    for statement in BACKGROUND:
+        db.execute(statement)
+
+
+STEPS: Sequence[Step] = (m0001_initial, m0002_exchanges, m0003_background)
 
 
 def pending(connection: sqlite3.Connection, steps: Sequence[Step] = STEPS) -> bool:
