@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
+import openai
+
 from allie_desktop.domain.chat import Exchange, GenerationOptions, ReplyEnd, ReplyEvent, TextPiece
 from allie_desktop.domain.errors import BadInputError, UnknownVersionError
 from allie_desktop.domain.planning import Message
@@ -165,13 +167,19 @@ class Stage:
 
 @dataclass(frozen=True)
 class Served:
-    """The running service."""
+    """The running service. ``clients`` are closed with it."""
 
     url: str
     stage: Stage
     service: ChatService
     server: ApiServer
     limits: Limits
+    clients: contextlib.ExitStack
+
+    def client(self, **changes: Any) -> openai.OpenAI:
+        """Return OpenAI's own client for it."""
+        settings = {"base_url": f"{self.url}/v1", "api_key": TOKEN, "max_retries": 0, **changes}
+        return self.clients.enter_context(openai.OpenAI(**settings))
 
     @property
     def port(self) -> int:
@@ -196,8 +204,10 @@ def serving(stage: Stage, **limits: Any) -> Iterator[Served]:
     url = server.url
     thread.start()
     assert ready.wait(10)
+    clients = contextlib.ExitStack()
     try:
-        yield Served(url, stage, service, server, bounds)
+        with clients:
+            yield Served(url, stage, service, server, bounds, clients)
     finally:
         server.stop()
         thread.join(15)

@@ -1,0 +1,79 @@
+"""What belongs to one thread, for callers in many: an SQLite connection may not change threads."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Generic, Protocol, TypeVar
+
+from allie_desktop.domain.chat import Exchange
+from allie_desktop.domain.conversation import Rating
+from allie_desktop.domain.planning import Message
+from allie_desktop.domain.ports import ExchangeRecorder
+
+_Thing = TypeVar("_Thing")
+_Result = TypeVar("_Result")
+
+
+class OwnThread(Generic[_Thing]):
+    """A thread in which something lives. ``make`` is called there, for the first call; what it returns is
+    left there by :meth:`close`. Any thread."""
+
+    def __init__(self, make: Callable[[], AbstractContextManager[_Thing]]) -> None:
+        self._make = make
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="own")
+        self._leaving = contextlib.ExitStack()
+        self._thing: list[_Thing] = []
+
+    def call(self, work: Callable[[_Thing], _Result]) -> _Result:
+        """Return what ``work`` returns of the thing, or raise what it raises; waits for its turn."""
+        return self._thread.submit(lambda: work(self._here())).result()
+
+    def close(self) -> None:
+        """Leave the thing, and end the thread, after all calls so far."""
+        self._thread.submit(self._leaving.close).result()
+        self._thread.shutdown()
+
+    def _here(self) -> _Thing:
+        if not self._thing:
+            self._thing.append(self._leaving.enter_context(self._make()))
+        return self._thing[0]
+
+
+class PlacingRecorder(ExchangeRecorder, Protocol):
+    """A recorder that knows beforehand where it will put a reply."""
+
+    def conversation_for(
+        self, conversation_id: str | None, messages: Sequence[Message], *, response_id: str
+    ) -> str:
+        """Return the conversation into which the reply to a request will go."""
+
+
+class ConfinedRecorder(Generic[_Thing]):
+    """:class:`domain.ports.ExchangeRecorder` for any thread, over one that belongs to a thread of its own."""
+
+    def __init__(self, own: OwnThread[_Thing], recorder: Callable[[_Thing], PlacingRecorder]) -> None:
+        self._own = own
+        self._recorder = recorder
+
+    def record(self, exchange: Exchange) -> str:
+        """See :meth:`domain.ports.ExchangeRecorder.record`."""
+        return self._own.call(lambda thing: self._recorder(thing).record(exchange))
+
+    def feedback(self, response_id: str, *, rating: Rating | None, correction: str | None) -> None:
+        """See :meth:`domain.ports.ExchangeRecorder.feedback`."""
+        self._own.call(
+            lambda thing: self._recorder(thing).feedback(response_id, rating=rating, correction=correction)
+        )
+
+    def conversation_for(
+        self, conversation_id: str | None, messages: Sequence[Message], *, response_id: str
+    ) -> str:
+        """See :class:`PlacingRecorder`."""
+        return self._own.call(
+            lambda thing: self._recorder(thing).conversation_for(
+                conversation_id, messages, response_id=response_id
+            )
+        )
