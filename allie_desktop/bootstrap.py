@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from allie_desktop.inference.answering import Answerer
     from allie_desktop.inference.torch_engine import TorchEngine
     from allie_desktop.ipc.episode_folder import EpisodeFolders
-    from allie_desktop.sensors.registry import Sensors
     from allie_desktop.models.exporting import Exported
+    from allie_desktop.sensors.registry import Sensors
     from allie_desktop.services.collection import Collector
     from allie_desktop.services.deployment import Deployment
     from allie_desktop.services.episode_settings import EpisodePlanner
