@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from allie_desktop.services.orchestrator import Orchestrator
     from allie_desktop.services.preferences import PreferencesService
     from allie_desktop.services.recording import RecordingService
-    from allie_desktop.services.rollout import RolloutRouter, RolloutService
+    from allie_desktop.services.rollout import RolloutService
+    from allie_desktop.services.routing import RolloutRouter
     from allie_desktop.store.alerts import SqliteAlerts
     from allie_desktop.store.conversations import SqliteConversations
     from allie_desktop.store.database import Database
@@ -388,8 +389,9 @@ class Program:
 
     @cached_property
     def router(self) -> RolloutRouter:
-        """Who says which version answers."""
-        from allie_desktop.services.rollout import RolloutRouter
+        """Who says which version answers. Its :meth:`choose` and :meth:`failed` ask the store, and belong to
+        the thread of this object as everything here does."""
+        from allie_desktop.services.routing import RolloutRouter
 
         return RolloutRouter(
             versions=self.versions,
