@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 #: A healthy answer takes a millisecond. Asked from a thread of their own, so this blocks nobody else.
 TIMEOUT_SECONDS = 0.5
 
+_NOT_THERE = frozenset({"NameHasNoOwner", "ServiceUnknown"})
+
 
 class Bus:
     """The system's or the session's bus, for one thread at a time. Starts no services: who is not running
@@ -38,7 +40,9 @@ class Bus:
                 connection.send_and_get_reply(message, timeout=TIMEOUT_SECONDS)
             )
         except DBusErrorResponse as error:
-            raise UnavailableError(f"{service} does not answer ({error.name.rpartition('.')[2]})") from error
+            reason = error.name.rpartition(".")[2]
+            words = "is not running" if reason in _NOT_THERE else f"does not answer ({reason})"
+            raise UnavailableError(f"{service} {words}") from error
         except (OSError, TimeoutError) as error:
             self.close()
             raise UnavailableError(f"{service} does not answer") from error
