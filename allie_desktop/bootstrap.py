@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import shutil
+import threading
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
@@ -26,15 +27,20 @@ from allie_desktop.domain.versions import BASE
 from allie_desktop.paths import AppPaths
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from typing_extensions import Self
 
     from allie_desktop.domain.conditions import Decision
     from allie_desktop.domain.conversation import ImportSummary
     from allie_desktop.domain.planning import BaseModel, Plan
-    from allie_desktop.domain.ports import Progress
+    from allie_desktop.domain.ports import ChatEngine, Progress
     from allie_desktop.domain.settings import Preferences
     from allie_desktop.domain.validation import Judgement, WorkerReport
     from allie_desktop.inference.answering import Answerer
+    from allie_desktop.inference.api.chat_server import ChatServer
+    from allie_desktop.inference.api.confinement import OwnThread
+    from allie_desktop.inference.engines import LocalEngines
     from allie_desktop.inference.torch_engine import TorchEngine
     from allie_desktop.ipc.episode_folder import EpisodeFolders
     from allie_desktop.models.exporting import Exported
@@ -57,6 +63,7 @@ if TYPE_CHECKING:
     from allie_desktop.store.version_folders import VersionFolders
 
 _LOG_BYTES = 1024 * 1024
+_GIGABYTE = 1024**3
 
 #: What an episode takes beside the weights.
 _LIBRARIES_BYTES = 1_200_000_000
@@ -374,6 +381,14 @@ class Program:
     # --- chat ---
 
     @cached_property
+    def chat_engines(self) -> LocalEngines:
+        """Who loads versions for chat. Any thread, though it is made in this one."""
+        from allie_desktop.inference.engines import LocalEngines
+
+        base = self.base()
+        return LocalEngines(self.versions, lambda: base, self.paths.cache, device=self._wanted_device())
+
+    @cached_property
     def recorder(self) -> RecordingService:
         """Who keeps what is said in chat; reviews the newest version now and then."""
         from allie_desktop.services.recording import RecordingService
@@ -398,6 +413,45 @@ class Program:
             records=self.rollout_file,
             begun_on=self.recorder.begun_on,
             fail=self.rollout.fail,
+        )
+
+    def chat_server(self, listener: socket) -> ChatServer:
+        """Return the local service on a bound socket. What belongs to the store lives in a thread of its own,
+        with a program of its own; so does finding the base model, which may take seconds at first."""
+        from allie_desktop.inference.api.authentication import token_in
+        from allie_desktop.inference.api.chat_server import ChatServer
+        from allie_desktop.inference.api.confinement import ConfinedRecorder, ConfinedRouter, OwnThread
+        from allie_desktop.inference.live import LiveVersions
+        from allie_desktop.ipc.chat_busy import ChatBusy
+        from allie_desktop.ipc.process import available_memory_bytes
+
+        own = OwnThread(lambda: Program(self.paths))
+        self._closing.callback(own.close)
+        router = ConfinedRouter(own, lambda program: program.router)
+        busy = ChatBusy.writer(self.paths.chat_busy)
+        self._closing.callback(busy.close)
+
+        def fresh() -> Preferences:
+            return own.call(lambda program: program.settings.reload())
+
+        return ChatServer(
+            listener,
+            token=token_in(self.paths.api_token),
+            live=LiveVersions(
+                _LazyEngines(own),
+                clock=self.clock,
+                on_failed=router.failed,
+                unload_after_seconds=lambda: 60 * fresh().unload_minutes,
+            ),
+            router=router,
+            recorder=ConfinedRecorder(own, lambda program: program.recorder),
+            versions=lambda: [
+                (version.metadata.version, int(version.metadata.created_at.timestamp()))
+                for version in own.call(lambda program: program.versions).all()
+            ],
+            clock=self.clock,
+            busy=busy.busy,
+            short_of_memory=lambda: available_memory_bytes() < _GIGABYTE * fresh().min_free_memory_gb,
         )
 
     def orchestrator(self, progress: Progress) -> Orchestrator:
@@ -574,6 +628,22 @@ class Program:
 
         device = self.preferences.device
         return None if device is Device.BEST else device.value
+
+
+class _LazyEngines:
+    """:class:`domain.ports.ChatEngines` that come into being with the first version that is loaded."""
+
+    def __init__(self, own: OwnThread[Program]) -> None:
+        self._own = own
+        self._lock = threading.Lock()
+        self._made: LocalEngines | None = None
+
+    def load(self, version: str) -> ChatEngine:
+        """See the port."""
+        with self._lock:
+            if self._made is None:
+                self._made = self._own.call(lambda program: program.chat_engines)
+        return self._made.load(version)
 
 
 def _load_percent() -> float | None:

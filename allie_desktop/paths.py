@@ -72,6 +72,21 @@ class AppPaths:
         """The program's log."""
         return self.logs / "allie.log"
 
+    @property
+    def api_token(self) -> Path:
+        """The token of the local service."""
+        return self.data / "api-token"
+
+    @property
+    def chat_busy(self) -> Path:
+        """The sign that somebody is being answered; see ``ipc.chat_busy``."""
+        return self.data / "chat.busy"
+
+    @property
+    def chat_log(self) -> Path:
+        """What the chat process writes to its stderr."""
+        return self.logs / "chat.log"
+
     def prepare(self) -> AppPaths:
         """Create the folders, readable by this person alone; raise :class:`HomeError` when it cannot be."""
         for folder in (self.data, self.cache, self.logs, self.models, self.episodes):

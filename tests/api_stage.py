@@ -123,6 +123,7 @@ class Stage:
     @contextlib.contextmanager
     def use(self, version: str) -> Iterator[ScriptedEngine]:
         if version in self.broken:
+            self.failed(version, "")
             raise self.broken[version]
         if version not in {*self.names, "base"}:
             raise UnknownVersionError(f"There is no version {version}.", "See allie versions.")

@@ -21,6 +21,7 @@ from allie_desktop.cli import (
     learning,
     overview,
     preferences,
+    serving,
     versions,
 )
 from allie_desktop.cli.output import print_error, reserve_stdout_for_json, say
@@ -64,6 +65,7 @@ overview.register(app)
 versions.register(app)
 exporting.register(app)
 asking.register(app)
+serving.register(app)
 conversations.register(app)
 preferences.register(app)
 demonstration.register(app)

@@ -6,12 +6,12 @@ import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from allie_desktop.domain.chat import Exchange
 from allie_desktop.domain.conversation import Rating
 from allie_desktop.domain.planning import Message
-from allie_desktop.domain.ports import ExchangeRecorder
+from allie_desktop.domain.ports import ExchangeRecorder, VersionRouter
 
 _Thing = TypeVar("_Thing")
 _Result = TypeVar("_Result")
@@ -42,19 +42,10 @@ class OwnThread(Generic[_Thing]):
         return self._thing[0]
 
 
-class PlacingRecorder(ExchangeRecorder, Protocol):
-    """A recorder that knows beforehand where it will put a reply."""
-
-    def conversation_for(
-        self, conversation_id: str | None, messages: Sequence[Message], *, response_id: str
-    ) -> str:
-        """Return the conversation into which the reply to a request will go."""
-
-
 class ConfinedRecorder(Generic[_Thing]):
     """:class:`domain.ports.ExchangeRecorder` for any thread, over one that belongs to a thread of its own."""
 
-    def __init__(self, own: OwnThread[_Thing], recorder: Callable[[_Thing], PlacingRecorder]) -> None:
+    def __init__(self, own: OwnThread[_Thing], recorder: Callable[[_Thing], ExchangeRecorder]) -> None:
         self._own = own
         self._recorder = recorder
 
@@ -68,12 +59,25 @@ class ConfinedRecorder(Generic[_Thing]):
             lambda thing: self._recorder(thing).feedback(response_id, rating=rating, correction=correction)
         )
 
-    def conversation_for(
-        self, conversation_id: str | None, messages: Sequence[Message], *, response_id: str
-    ) -> str:
-        """See :class:`PlacingRecorder`."""
-        return self._own.call(
-            lambda thing: self._recorder(thing).conversation_for(
-                conversation_id, messages, response_id=response_id
-            )
-        )
+
+class ConfinedRouter(Generic[_Thing]):
+    """:class:`domain.ports.VersionRouter` for any thread, over one whose ``wanted`` alone is for all."""
+
+    def __init__(self, own: OwnThread[_Thing], router: Callable[[_Thing], VersionRouter]) -> None:
+        self._own = own
+        self._router = router
+        self._made: VersionRouter | None = None
+
+    def choose(self, conversation_id: str | None, messages: Sequence[Message]) -> str:
+        """See :meth:`domain.ports.VersionRouter.choose`."""
+        return self._own.call(lambda thing: self._router(thing).choose(conversation_id, messages))
+
+    def wanted(self) -> tuple[str, ...]:
+        """See :meth:`domain.ports.VersionRouter.wanted`."""
+        if self._made is None:
+            self._made = self._own.call(self._router)
+        return self._made.wanted()
+
+    def failed(self, version: str, reason: str) -> None:
+        """See :meth:`domain.ports.VersionRouter.failed`."""
+        self._own.call(lambda thing: self._router(thing).failed(version, reason))

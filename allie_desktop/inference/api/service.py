@@ -31,7 +31,8 @@ class LoadedVersions(Protocol):
     """Versions side by side in memory; see ``inference.live``. Any thread."""
 
     def use(self, version: str) -> AbstractContextManager[ChatEngine]:
-        """Hold an engine for a ``with`` block, loading it first where need be."""
+        """Hold an engine for a ``with`` block, loading it first where need be. Whoever routes is told when
+        that fails, before the error is raised."""
 
     def is_loaded(self, version: str) -> bool:
         """Whether a version answers without waiting."""
@@ -164,8 +165,6 @@ class ChatService:
                 pass
         except (AllieError, OSError, IndexError) as error:
             _log.error("version %s does not load: %s", version, _named(error))
-            if version not in {"", BASE}:
-                self._router.failed(version, str(error))
 
     def status(self) -> str:
         """Return ``ok`` (a model is loaded), ``loading``, or ``idle`` (the next request loads one)."""
@@ -276,8 +275,8 @@ class ChatService:
         return Answer(text=text, end=end, conversation_id=conversation_id)
 
     def _engine(self, asked: Asked, held: ExitStack) -> tuple[str, ChatEngine]:
-        """Return the version that answers and its engine, held in ``held``. A version that the client did
-        not name and that does not load is reported, and another one answers."""
+        """Return the version that answers and its engine, held in ``held``. When one that the client did not
+        name does not load, another one answers: :class:`LoadedVersions` has told the router by then."""
         if asked.model != DEFAULT_MODEL:
             return asked.model, self._held(asked.model, held)
         tried: list[str] = []
@@ -292,7 +291,6 @@ class ChatService:
                 if version == BASE or len(tried) == _ROUTED_TRIES:
                     raise
                 tried.append(version)
-                self._router.failed(version, str(error))
 
     def _held(self, version: str, held: ExitStack) -> ChatEngine:
         try:

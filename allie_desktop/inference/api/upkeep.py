@@ -59,7 +59,8 @@ class Upkeep:
     def stop(self, timeout_seconds: float) -> bool:
         """End the thread; False when it is still busy, with loading say."""
         self._stopping.set()
-        self._thread.join(timeout_seconds)
+        if self._thread.ident is not None:
+            self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
     def look(self) -> None:
