@@ -37,6 +37,8 @@ QFrame[role="accent"] { background: $accent_soft; border: 1px solid $accent_soft
 QFrame[role="success"] { background: $success_soft; border: 1px solid $success_soft; border-radius: 10px; }
 QFrame[role="warning"] { background: $warning_soft; border: 1px solid $warning_soft; border-radius: 10px; }
 QFrame[role="danger"] { background: $danger_soft; border: 1px solid $danger_soft; border-radius: 10px; }
+QFrame[role="drop"] { background: $surface; border: 2px dashed $border_strong; border-radius: 12px; }
+QFrame[role="drop"][over="true"] { background: $accent_soft; border-color: $accent; }
 QFrame[role="line"] { background: $border; border: none; max-height: 1px; min-height: 1px; }
 QFrame[role="toast"] { background: $text; border: none; border-radius: 8px; }
 QFrame[role="toast"] QLabel { color: $window; }

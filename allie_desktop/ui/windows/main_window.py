@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QCoreApplication, QSettings, QSize, Qt
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut, QShowEvent
@@ -16,6 +17,9 @@ from allie_desktop.ui.windows.pieces import empty_state
 from allie_desktop.ui.windows.services import WindowServices
 from allie_desktop.ui.windows.sidebar import Sidebar
 from allie_desktop.ui.windows.toast import Toast
+
+if TYPE_CHECKING:
+    from allie_desktop.ui.windows.first_run import FirstRun
 
 CHAT, HISTORY, VERSIONS, PRIVACY, SETTINGS = "chat", "history", "versions", "privacy", "settings"
 _EPISODE = "episode"
@@ -43,6 +47,7 @@ class MainWindow(QMainWindow):
         self._on_close = on_close
         self._memory = memory
         self._pages: dict[str, QWidget] = {}
+        self._first_run: FirstRun | None = None
         self.setObjectName("allie-main")
         self.setWindowTitle("Allie")
         self.setWindowIcon(icons.app_icon())
@@ -64,6 +69,7 @@ class MainWindow(QMainWindow):
         )
         self.sidebar = Sidebar(services, names)
         self.sidebar.went.connect(self.show_page)
+        self.sidebar.set_up.connect(self.show_first_run)
         self._stack = QStackedWidget()
         self._stack.setProperty("role", "pages")
         middle = QWidget()
@@ -120,6 +126,24 @@ class MainWindow(QMainWindow):
         if old is not None:
             self._stack.removeWidget(old)
             old.deleteLater()
+
+    def show_first_run(self) -> FirstRun:
+        """Show the first run over this window; return it."""
+        from allie_desktop.ui.windows.first_run import FirstRun
+
+        if self._first_run is None:
+            self._first_run = FirstRun(self._services, memory=self._memory, parent=self)
+            self._first_run.ended.connect(self._on_first_run_ended)
+        self._first_run.show()
+        self._first_run.raise_()
+        return self._first_run
+
+    def _on_first_run_ended(self, done: bool) -> None:
+        if self._first_run is not None:
+            self._first_run.deleteLater()
+            self._first_run = None
+        if done:
+            self.show_page(CHAT)
 
     def bring_forward(self, page: str = "") -> None:
         """Show the window over all others, at ``page`` or where it was."""

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QButtonGroup, QFrame, QMenu, QProgressBar, QVBoxLayout
 
+from allie_desktop.domain.settings import Preferences
 from allie_desktop.ui import theme
 from allie_desktop.ui.icons import TrayState
 from allie_desktop.ui.presenters.live import LiveView
@@ -30,6 +31,7 @@ class Sidebar(QFrame):
     """Emits ``went`` with a page's name. GUI thread."""
 
     went = Signal(str)
+    set_up = Signal()  # the person wants to finish the first run
 
     def __init__(self, services: WindowServices, pages: tuple[tuple[str, str, str], ...]) -> None:
         """``pages``: name, words and icon of each."""
@@ -62,6 +64,8 @@ class Sidebar(QFrame):
         services.feed.live_changed.connect(self._show_live)
         self._show_status(services.feed.status)
         self._show_live(services.feed.live)
+        end = services.preferences.observe(self._on_preferences)
+        self.destroyed.connect(lambda: end())  # noqa: PLW0108 - the signal has an argument
 
     def show_page(self, name: str) -> None:
         """Mark the page that is shown."""
@@ -83,6 +87,7 @@ class Sidebar(QFrame):
         self.pause_button.setMenu(self.pause_menu)
         self.pause_button.setProperty("menu", "true")
         self.resume_button = button(self.tr("Resume"), self._services.resume, "primary")
+        self.set_up_button = button(self.tr("Set up learning…"), self.set_up.emit, "primary")
         head = row(self._picture, self._headline, spacing=theme.SPACE_2)
         head.setStretch(1, 1)
         inside = column(
@@ -90,7 +95,13 @@ class Sidebar(QFrame):
             self._notes,
             self._bar,
             self._left,
-            row(self.learn_button, self.resume_button, self.pause_button, spacing=theme.SPACE_2),
+            row(
+                self.learn_button,
+                self.resume_button,
+                self.set_up_button,
+                self.pause_button,
+                spacing=theme.SPACE_2,
+            ),
             spacing=theme.SPACE_2,
         )
         card = frame("card", inside, margins=theme.SPACE_3)
@@ -113,10 +124,12 @@ class Sidebar(QFrame):
         self._notes.setText("\n".join(status.notes[:2]))
         self._notes.setVisible(bool(status.notes))
         learning = status.state is TrayState.LEARNING
-        self.learn_button.setVisible(not learning and not status.paused)
+        allowed = self._services.preferences.current.consent_given
+        self.set_up_button.setVisible(not allowed)
+        self.learn_button.setVisible(allowed and not learning and not status.paused)
         self.learn_button.setEnabled(status.can_learn_now)
-        self.pause_button.setVisible(not status.paused)
-        self.resume_button.setVisible(status.paused)
+        self.pause_button.setVisible(allowed and not status.paused)
+        self.resume_button.setVisible(allowed and status.paused)
 
     def _show_live(self, view: LiveView | None) -> None:
         self._bar.setVisible(view is not None)
@@ -124,6 +137,10 @@ class Sidebar(QFrame):
         if view is not None:
             self._bar.setValue(round(1000 * view.share))
             self._left.setText(view.left)
+
+    def _on_preferences(self, _preferences: Preferences, names: frozenset[str]) -> None:
+        if "consent_given" in names:
+            self._show_status(self._services.feed.status)
 
     def _now(self) -> datetime:
         return self._services.clock.now().astimezone()

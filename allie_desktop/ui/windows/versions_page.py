@@ -60,7 +60,9 @@ class VersionsPage(QWidget):
         self._message.hide()
         self._rollout = self._make_rollout()
         self._detail = QWidget()
-        self._detail.setLayout(column(spacing=theme.SPACE_3))
+        self._detail_box = column(spacing=theme.SPACE_3)
+        self._detail_box.setContentsMargins(0, 0, theme.SPACE_5, theme.SPACE_5)
+        self._detail.setLayout(self._detail_box)
         self._compare_with = ""
         layout = QVBoxLayout(self)
         layout.setContentsMargins(theme.SPACE_6, theme.SPACE_5, theme.SPACE_2, 0)
@@ -128,8 +130,7 @@ class VersionsPage(QWidget):
     # --- one version ---
 
     def _show(self, chosen: VersionRow) -> None:
-        layout = self._detail.layout()
-        assert layout is not None
+        layout = self._detail_box
         clear(layout)
         box = QVBoxLayout()
         box.setSpacing(theme.SPACE_3)
@@ -151,7 +152,7 @@ class VersionsPage(QWidget):
         others = [one for one in self.model.rows if one.name != chosen.name and not one.is_base]
         if others and not chosen.is_base:
             layout.addWidget(self._comparison(chosen, others))
-        layout.addItem(column(1))
+        layout.addStretch(1)
 
     def _actions(self, chosen: VersionRow) -> QVBoxLayout:
         use = button(self.tr("Use this version…"), lambda: self._on_use(chosen), "primary", icon="undo")
