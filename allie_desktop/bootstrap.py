@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from allie_desktop.domain.conditions import Decision
     from allie_desktop.domain.conversation import ImportSummary
     from allie_desktop.domain.planning import BaseModel, Plan
-    from allie_desktop.domain.ports import ChatEngine, Progress
+    from allie_desktop.domain.ports import AdapterProbe, ChatEngine, Progress
     from allie_desktop.domain.settings import Preferences
     from allie_desktop.domain.validation import Judgement, WorkerReport
     from allie_desktop.inference.answering import Answerer
@@ -143,9 +143,11 @@ class SystemClock:
 class Program:
     """Every part of the program over one home. Use it in a ``with`` block, from one thread."""
 
-    def __init__(self, paths: AppPaths) -> None:
+    def __init__(self, paths: AppPaths, *, probe: AdapterProbe | None = None) -> None:
+        """``probe`` tries new versions; None: this process does, which loads torch."""
         self.paths = paths
         self.clock = SystemClock()
+        self._probe = probe
         self._closing = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -337,7 +339,6 @@ class Program:
         """Who puts versions into use and takes them back."""
         from importlib.metadata import PackageNotFoundError, version
 
-        from allie_desktop.inference.probe import TorchProbe
         from allie_desktop.services.deployment import Deployment
 
         software = {"allie": __version__}
@@ -349,12 +350,21 @@ class Program:
             conversations=self.conversations,
             episodes=self.episodes,
             files=self.files,
-            probe=TorchProbe(lambda: self.engine),
+            probe=self.probe,
             update_replay=lambda plan: self.planner.update_replay(plan),  # noqa: PLW0108 - not made for a rollback
             clock=self.clock,
             software=software,
             rollout=self.rollout,
         )
+
+    @property
+    def probe(self) -> AdapterProbe:
+        """Who tries new versions."""
+        if self._probe is None:
+            from allie_desktop.inference.probe import TorchProbe
+
+            self._probe = TorchProbe(lambda: self.engine)
+        return self._probe
 
     @cached_property
     def rollout_file(self) -> RolloutFile:
@@ -457,8 +467,9 @@ class Program:
     def orchestrator(self, progress: Progress) -> Orchestrator:
         """Return who runs episodes in this process; ``progress`` is told of every event."""
         from allie_desktop.domain.validation import judge
+        from allie_desktop.ipc.chat_busy import ChatBusy
         from allie_desktop.ipc.episode_lock import FileEpisodeLock
-        from allie_desktop.ipc.worker_client import SubprocessWorkerClient
+        from allie_desktop.ipc.worker_client import SubprocessWorkerClient, WorkerPatience
         from allie_desktop.services.attempts import WorkerLimits
         from allie_desktop.services.orchestrator import Orchestrator
         from allie_desktop.services.retention import Retention
@@ -470,7 +481,9 @@ class Program:
             alerts=self.alerts,
             files=self.files,
             lock=FileEpisodeLock(self.paths.data),
-            worker=SubprocessWorkerClient(),
+            # So often it is asked whether somebody chats, for whom the worker stands still.
+            worker=SubprocessWorkerClient(patience=WorkerPatience(tick=0.04)),
+            busy=lambda: ChatBusy.is_busy(self.paths.chat_busy),
             deployment=self.deployment,
             retention=Retention(
                 versions=self.versions,

@@ -88,6 +88,10 @@ class VersionCorruptError(AllieError):
     """A sealed version no longer matches its manifest."""
 
 
+class ProbeError(AllieError):
+    """A version could not be tried, which says nothing about the version."""
+
+
 class HeldError(AllieError):
     """Learning may not run now (exit code 4)."""
 

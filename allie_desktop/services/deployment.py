@@ -23,6 +23,7 @@ from allie_desktop.domain.errors import (
     BadInputError,
     DiskFullError,
     OutOfMemoryError,
+    ProbeError,
     StoreError,
     UnknownVersionError,
     VersionCorruptError,
@@ -52,7 +53,7 @@ class ForgottenMeanwhileError(DeploymentRefusedError):
 
 
 #: Reasons that have nothing to do with the candidate, and may be gone next time.
-_PASSING = (DiskFullError, OutOfMemoryError, StoreError)
+_PASSING = (DiskFullError, OutOfMemoryError, ProbeError, StoreError)
 
 
 class Rollouts(Protocol):
