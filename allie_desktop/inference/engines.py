@@ -15,6 +15,7 @@ from allie_desktop.domain.versions import BASE
 
 if TYPE_CHECKING:
     from allie_desktop.inference.gguf_header import GgufHeader
+    from allie_desktop.inference.torch_engine import TorchEngine
 
 _FOLDER = "gguf-adapters"
 
@@ -41,6 +42,9 @@ class LocalEngines:
         self._device = device
         self._lock = threading.Lock()
         self._header: tuple[str, GgufHeader] | None = None
+        self._shared: tuple[str, TorchEngine] | None = None
+        self._sharers = 0
+        self._made = 0
 
     def load(self, version: str) -> ChatEngine:
         """See the port. The version's files are checked against their manifest first."""
@@ -77,4 +81,32 @@ class LocalEngines:
             return self._header[1]
 
     def _torch(self, base: BaseModel, version: str, adapter: Path | None) -> ChatEngine:
-        raise NotImplementedError
+        from allie_desktop.inference.torch_chat import TorchChat
+
+        with self._lock:
+            engine = self._torch_base(base)
+            name = None
+            if adapter is not None:
+                self._made += 1  # a version that is loaded anew beside its closing self needs its own name
+                name = f"{version}#{self._made}"
+                engine.load_adapter(name, adapter)
+            self._sharers += 1
+        return TorchChat(engine, name, self._released)
+
+    def _torch_base(self, base: BaseModel) -> TorchEngine:
+        """Return the engine that all versions of a base share; called with the lock held."""
+        from allie_desktop.inference.torch_engine import TorchEngine
+        from allie_desktop.models.loading import load_base
+
+        if self._shared is None or self._shared[0] != base.sha256:
+            self._shared = None
+            loaded = load_base(base, cache=self._cache, device=self._device)
+            self._shared, self._sharers = (base.sha256, TorchEngine(loaded)), 0
+        return self._shared[1]
+
+    def _released(self, engine: TorchEngine) -> None:
+        with self._lock:
+            if self._shared is not None and self._shared[1] is engine:
+                self._sharers -= 1
+                if not self._sharers:
+                    self._shared = None

@@ -117,11 +117,12 @@ def _alpha(config: Mapping[str, Any]) -> float:
 def _read_weights(adapter: Path) -> dict[str, Any]:
     """Return the tensors in float32, bfloat16 ones among them, which numpy does not know."""
     import numpy as np
-    from safetensors import SafetensorError, deserialize
+    import safetensors
 
+    library: Any = safetensors  # half typed
     try:
-        entries = deserialize((adapter / WEIGHTS_FILE).read_bytes())
-    except (OSError, SafetensorError) as error:
+        entries = library.deserialize((adapter / WEIGHTS_FILE).read_bytes())
+    except (OSError, safetensors.SafetensorError) as error:
         raise _broken(adapter, f"{WEIGHTS_FILE} cannot be read") from error
     weights = {}
     for name, entry in entries:

@@ -8,6 +8,7 @@ from one copy in memory, and decodes prompts of like length together.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class TorchEngine:
         self._peft: Any = None
         self._adapters: dict[str, str] = {}  # name → the name that torch knows it by
         self._lock = threading.Lock()
+        self._marks = _control_marks(base.tokenizer)
         self._stops = _stop_tokens(base.tokenizer, base.model)
         self._linears: dict[str, tuple[int, int]] = {
             name: (module.out_features, module.in_features)
@@ -124,8 +126,19 @@ class TorchEngine:
                     answers[prompt.index] = tokenizer.decode(tokens, skip_special_tokens=True).strip()
         return answers
 
-    def _encode(self, index: int, messages: Sequence[Message], max_tokens: int) -> _Prompt:
-        plain = [{"role": m.role.value, "content": m.content} for m in messages]
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of the base model."""
+        return self._base.tokenizer
+
+    @property
+    def stop_tokens(self) -> tuple[int, ...]:
+        """The tokens that end a reply."""
+        return self._stops
+
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Return the tokens that ask for a reply; raise :class:`BadInputError` when the template refuses."""
+        plain = [{"role": m.role.value, "content": self._clean(m.content)} for m in messages]
         tokenizer = self._base.tokenizer
         try:
             text = tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=True)
@@ -135,10 +148,34 @@ class TorchEngine:
                 "Questions and answers have to alternate, beginning with a question.",
             ) from error
         tokens: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return tokens
+
+    def step(self, tokens: Sequence[int], cache: Any, *, adapter: str | None) -> torch.Tensor:
+        """Read ``tokens`` after what ``cache`` holds already; return the logits of the next one, float32 on
+        the CPU. Streams that call this in turn are computed in turn, whatever their adapters are."""
+        with self._lock, torch.inference_mode():
+            if adapter is not None and adapter not in self._adapters:
+                raise KeyError(adapter)
+            return self._step(tokens, cache, adapter)
+
+    def _step(self, tokens: Sequence[int], cache: Any, adapter: str | None) -> torch.Tensor:
+        with self._using(adapter):
+            model = self._model if self._peft is None else self._peft
+            ids = torch.tensor([list(tokens)], device=next(model.parameters()).device)
+            output = model.get_decoder()(input_ids=ids, past_key_values=cache, use_cache=True)
+            logits: torch.Tensor = model.get_output_embeddings()(output.last_hidden_state[:, -1])
+            return logits[0].float().cpu()
+
+    def _encode(self, index: int, messages: Sequence[Message], max_tokens: int) -> _Prompt:
+        tokens = self.prompt(messages)
         room = self.context_tokens - len(tokens)
         if room < 1:
             raise PromptTooLongError(index, len(tokens), self.context_tokens)
         return _Prompt(index, tokens, min(max_tokens, room))
+
+    def _clean(self, text: str) -> str:
+        """Take out the model's control marks, which only the template may write, as training does."""
+        return self._marks.sub(" ", text) if self._marks else text
 
     def _using(self, adapter: str | None) -> Any:
         """Return a context in which the model has this adapter, or none."""
@@ -207,6 +244,12 @@ def _batches(prompts: Sequence[_Prompt]) -> Iterator[list[_Prompt]]:
         batch.append(prompt)
     if batch:
         yield batch
+
+
+def _control_marks(tokenizer: Any) -> re.Pattern[str] | None:
+    special = {t.content for t in tokenizer.added_tokens_decoder.values() if t.special}
+    marks = sorted((re.escape(t) for t in special | set(tokenizer.all_special_tokens) if len(t) > 2), key=len)
+    return re.compile("|".join(reversed(marks))) if marks else None
 
 
 def _stop_tokens(tokenizer: Any, model: Any) -> tuple[int, ...]:
