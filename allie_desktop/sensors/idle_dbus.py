@@ -20,6 +20,7 @@ class MutterIdle:
 
     name = "GNOME's idle monitor"
     watch_seconds = 0.05
+    grain_seconds = 0.05
 
     def __init__(self, bus: Bus | None = None) -> None:
         self._bus = bus or Bus("SESSION")
@@ -51,6 +52,7 @@ class ScreenSaverIdle:
 
     name = "the desktop's screen saver"
     watch_seconds = 0.05
+    grain_seconds = 1.1
 
     def __init__(self, bus: Bus | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._bus = bus or Bus("SESSION")
@@ -96,6 +98,7 @@ class LogindIdle:
 
     name = "logind's idle hint"
     watch_seconds = 1.0
+    grain_seconds = 0.1
 
     def __init__(self, logind: Logind | None = None, *, wall_clock: Callable[[], float] = time.time) -> None:
         self._logind = logind or Logind()

@@ -27,6 +27,7 @@ class MacIdle:
 
     name = "CGEventSource"
     watch_seconds = 0.05
+    grain_seconds = 0.05
 
     def __init__(self, load: Callable[[str], Any] = ctypes.CDLL) -> None:
         self._load = load
@@ -61,6 +62,7 @@ class MacHidIdle:
 
     name = "ioreg"
     watch_seconds = 2.0
+    grain_seconds = 0.1
 
     def __init__(self, run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run) -> None:
         self._run = run

@@ -13,9 +13,10 @@ from allie_desktop.sensors.sensor import Source
 
 class IdleSource(Source, Protocol):
     """A source of ``idle_seconds``. ``watch_seconds``: how often it is asked while somebody's return must
-    be seen soon, from what a question costs."""
+    be seen soon, from what a question costs. ``grain_seconds``: how much its answer may be too small."""
 
     watch_seconds: float
+    grain_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

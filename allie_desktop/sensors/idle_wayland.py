@@ -27,6 +27,7 @@ class WaylandIdle:
 
     name = "the Wayland compositor's idle notifier"
     watch_seconds = 0.25
+    grain_seconds = 1.5  # a second passes before idleness is told, and telling takes a moment
 
     def __init__(
         self,

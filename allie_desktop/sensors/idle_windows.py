@@ -28,6 +28,7 @@ class WindowsIdle:
 
     name = "GetLastInputInfo"
     watch_seconds = 0.02
+    grain_seconds = 0.05
 
     def __init__(self, *, user32: Any = None, kernel32: Any = None) -> None:
         self._user32 = user32

@@ -14,6 +14,7 @@ class X11Idle:
 
     name = "the X server's idle counter"
     watch_seconds = 0.02
+    grain_seconds = 0.005
 
     def __init__(self, display_name: str | None = None) -> None:
         self._server = XServer(display_name)

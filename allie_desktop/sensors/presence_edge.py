@@ -27,8 +27,6 @@ _log = logging.getLogger(__name__)
 _CROSS_CHECK_SECONDS = 0.03
 #: A source that failed is left alone for so long.
 _RETRY_SECONDS = 1.0
-#: Counters are in milliseconds, and reading one takes a moment.
-_NOISE_SECONDS = 0.005
 #: What the counter has seen, a listener has heard after this long, or it is blind.
 _HEARING_SECONDS = 0.3
 _STOP_SECONDS = 2.0
@@ -160,7 +158,7 @@ class InputWatch:
                 return
             hearing_now = hearing is not None and hearing.since is not None
             idle: float | None = None
-            period = _RETRY_SECONDS
+            period, grain = _RETRY_SECONDS, 0.0
             for source in self._sources:
                 if now < retry_at[source.name]:
                     continue
@@ -173,12 +171,12 @@ class InputWatch:
                         source.close()
                     continue
                 if idle is not None:
-                    period = source.watch_seconds
+                    period, grain = source.watch_seconds, source.grain_seconds
                     self._way = f"pynput and {source.name}" if hearing_now else source.name
                     break
             else:
                 self._way = "pynput" if hearing_now else ""
-            if idle is not None and idle < self._clock() - armed_at - _NOISE_SECONDS:
+            if idle is not None and idle < self._clock() - armed_at - grain:
                 fired = self._fire()
                 could_hear = hearing is not None and hearing.could_hear(now - idle)
                 if fired and could_hear and not self._heard.wait(_HEARING_SECONDS):
