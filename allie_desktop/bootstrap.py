@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import shutil
+import sys
 import threading
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -92,6 +93,32 @@ def open_demo(home: Path) -> Program:
     except AllieError:
         shared = own.cache
     return Program(AppPaths(data=own.data, cache=shared, logs=own.logs))
+
+
+def bring_up_to_date(paths: AppPaths) -> None:
+    """Make or migrate the store in a process of its own where need be: that loads numpy, which would stay."""
+    import sqlite3
+    import subprocess
+
+    from allie_desktop.store.migrations import STEPS
+
+    try:
+        connection = sqlite3.connect(f"{paths.database.as_uri()}?mode=ro", uri=True, timeout=1.0)
+        with contextlib.closing(connection):
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.Error:
+        version = 0
+    if version < len(STEPS):
+        program = [] if getattr(sys, "frozen", False) else ["-m", "allie_desktop"]
+        # What goes wrong is said by whoever opens the store next.
+        subprocess.run(
+            [sys.executable, *program, "status", "--json"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=600,
+        )
 
 
 def open_unprepared() -> Program:

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 import typer
 
 from allie_desktop.cli.output import JsonOption, print_json, say
+from allie_desktop.cli.versions import rollout_document
 from allie_desktop.domain.errors import AllieError
 from allie_desktop.domain.lifecycle import Episode
+from allie_desktop.domain.rollout import Stage
 from allie_desktop.domain.versions import BASE
 
 if TYPE_CHECKING:
     from allie_desktop.bootstrap import Program
     from allie_desktop.domain.conditions import Decision
     from allie_desktop.domain.ports import MaterialCounts
+    from allie_desktop.services.rollout import RolloutStatus
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +35,7 @@ def status(as_json: JsonOption = False) -> None:
         latest = program.episodes.latest(limit=1)
         last = latest[0] if latest else None
         decision = program.decision()
-        active, trouble = _active(program)
+        active, rollout, trouble = _active(program)
         warnings = program.settings.warnings
         alerts = program.alerts.open()
     if as_json:
@@ -45,12 +48,15 @@ def status(as_json: JsonOption = False) -> None:
                 "notes": decision.notes,
                 "last_episode": None if last is None else episode_document(last),
                 "active": active,
+                "rollout": None if rollout is None else rollout_document(rollout),
                 "alerts": alerts,
                 "problems": [*warnings, *trouble],
             }
         )
         return
     _tell(counts, decision, last, active)
+    if rollout is not None and rollout.record.stage is not Stage.HEALTHY:
+        say(rollout.words)
     for alert in alerts:
         say(f"{alert.message} {alert.remedy}".strip())
     for problem in (*warnings, *trouble):
@@ -91,12 +97,12 @@ def episode_document(episode: Episode) -> dict[str, object]:
     }
 
 
-def _active(program: Program) -> tuple[str | None, list[str]]:
-    """Return the active version; a broken base model must not hide everything else."""
+def _active(program: Program) -> tuple[str | None, RolloutStatus | None, list[str]]:
+    """Return the active version and how it takes over; a broken base model must not hide everything else."""
     try:
-        return program.versions.pointer().active, []
+        return program.versions.pointer().active, program.rollout.status(), []
     except AllieError as error:
-        return None, [str(error)]
+        return None, None, [str(error)]
 
 
 def _tell(counts: MaterialCounts, decision: Decision, last: Episode | None, active: str | None) -> None:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from allie_desktop.cli.output import JsonOption, print_json, print_table, say
+from allie_desktop.domain.rollout import Stage
 from allie_desktop.domain.versions import BASE
 
 if TYPE_CHECKING:
     from allie_desktop.domain.versions import ActivePointer, Version
+    from allie_desktop.services.rollout import RolloutStatus
 
 #: Measures that are told in a line of the list; all of them are in the JSON form.
 _TOLD = {"taught": "corrections", "new": "conversations", "general_kl": "drift"}
@@ -30,8 +32,19 @@ def versions(as_json: JsonOption = False) -> None:
     with bootstrap.open_program() as program:
         lineage = program.versions.all()
         pointer = program.versions.pointer()
+        rollout = program.rollout.status()
     if as_json:
-        print_json([version_document(version, pointer) for version in lineage])
+        print_json(
+            [
+                {
+                    **version_document(version, pointer),
+                    "rollout": rollout_document(rollout)
+                    if rollout is not None and rollout.record.version == version.metadata.version
+                    else None,
+                }
+                for version in lineage
+            ]
+        )
         return
     if not lineage:
         say("There are no versions yet: the base model answers. `allie learn` makes the first one.")
@@ -50,6 +63,8 @@ def versions(as_json: JsonOption = False) -> None:
     print_table(("Version", "From", "Made", "Conversations", "State", "Remarks"), rows)
     if pointer.active == BASE:
         say("The base model answers.")
+    if rollout is not None and rollout.record.stage is not Stage.HEALTHY:
+        say(rollout.words)
 
 
 def rollback(
@@ -85,6 +100,21 @@ def version_document(version: Version, pointer: ActivePointer) -> dict[str, obje
         "base": metadata.base_name,
         "conversations": metadata.conversations,
         "episode": metadata.episode_id,
+    }
+
+
+def rollout_document(rollout: RolloutStatus) -> dict[str, object]:
+    """Return how a version takes over as ``--json`` prints it."""
+    return {
+        "stage": rollout.record.stage,
+        "share": rollout.record.share,
+        "previous": rollout.record.previous,
+        "since": rollout.record.stage_since,
+        "reason": rollout.record.reason,
+        "replies": rollout.new.replies,
+        "liked": rollout.new.liked,
+        "disliked": rollout.new.disliked,
+        "regenerated": rollout.new.regenerated,
     }
 
 

@@ -146,7 +146,7 @@ class RolloutService:
                     share=0.0,
                     started_at=now if record is None or record.version != instead_of else record.started_at,
                     stage_since=now,
-                    reason="You chose so.",
+                    reason="The person chose so.",
                 )
             )
 
@@ -329,8 +329,11 @@ class RolloutService:
         if record.stage is Stage.PROBATION:
             until = record.stage_since + timedelta(days=self._preferences().probation_days)
             return f"{record.version} is watched until {until.astimezone():%Y-%m-%d %H:%M}.{shown}"
-        if record.stage is Stage.ROLLED_BACK:
+        if record.stage is Stage.ROLLED_BACK and record.automatic:
             return f"{record.version} was undone: {record.reason}"
+        if record.stage is Stage.ROLLED_BACK:
+            instead = "the base model" if record.previous == BASE else record.previous
+            return f"You chose {instead} instead of {record.version}."
         return f"{record.version} has proved itself."
 
 
