@@ -10,9 +10,14 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
-    from allie_desktop.cli.app import run
+    from allie_desktop.cli.desktop_start import quick_start
 
     signal.signal(signal.SIGTERM, _leave)
+    code = quick_start(sys.argv[1:])
+    if code is not None:
+        sys.exit(code)
+    from allie_desktop.cli.app import run
+
     sys.exit(run(sys.argv[1:]))
 
 

@@ -112,7 +112,7 @@ def bring_up_to_date(paths: AppPaths) -> None:
         program = [] if getattr(sys, "frozen", False) else ["-m", "allie_desktop"]
         # What goes wrong is said by whoever opens the store next.
         subprocess.run(
-            [sys.executable, *program, "status", "--json"],
+            [sys.executable, *program, "store"],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stdin=subprocess.DEVNULL,
             capture_output=True,

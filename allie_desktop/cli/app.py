@@ -16,6 +16,7 @@ from allie_desktop.cli import (
     asking,
     conversations,
     demonstration,
+    desktop,
     exporting,
     importing,
     learning,
@@ -59,6 +60,7 @@ def _root(
 
 
 # The order of this list is the order of `allie --help`.
+desktop.register(app)
 importing.register(app)
 learning.register(app)
 overview.register(app)

@@ -75,7 +75,6 @@ _SHORTER = {"phrasings": 8, "general_prompts": 48}
 def register(app: typer.Typer) -> None:
     """Add the commands of this family."""
     app.command()(demo)
-    app.command()(gui)
 
 
 def demo(
@@ -89,13 +88,6 @@ def demo(
     Your own conversations and versions are not touched.
     """
     raise typer.Exit(run_demo(keep, as_json=as_json))
-
-
-def gui() -> None:
-    """Start the tray application."""
-    say("The tray application comes with a later version of Allie.")
-    say("Until then this is the demonstration; `allie --help` shows all commands.\n")
-    raise typer.Exit(run_demo(None, as_json=False))
 
 
 def run_demo(keep: str | None, *, as_json: bool) -> int:

@@ -68,6 +68,7 @@ class Standing:
     learn_now: Decision | None = None
     soft_holds: tuple[str, ...] = ()
     alerts: tuple[Alert, ...] = ()
+    needs_consent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,6 +321,7 @@ class Background:
             learn_now=preview,
             soft_holds=soft,
             alerts=needing,
+            needs_consent=not preferences.consent_given,
         )
 
 

@@ -11,19 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from allie_desktop.domain.events import WorkerEvent
-from allie_desktop.domain.preferences import Preferences
 from allie_desktop.domain.requests import Notice
 from allie_desktop.services.background import Background, Order
 from allie_desktop.services.episode_result import EpisodeResult
 from allie_desktop.services.yielding import Yielding
 
 if TYPE_CHECKING:
-    from PySide6.QtWidgets import QWidget
-
     from allie_desktop.ui.windows.feed import LearningFeed
 
-#: The pages that the tray opens; a main window has a method ``open_page`` that takes them.
-CHAT, HISTORY, SETTINGS, FIRST_RUN = "chat", "history", "settings", "first-run"
+#: The pages that the tray opens.
+CHAT, HISTORY, SETTINGS = "chat", "history", "settings"
 
 
 class EpisodeSession(Protocol):
@@ -60,18 +57,18 @@ class Controls(Protocol):
     def undo_version(self, version: str) -> None:
         """Take a version back, if it is the one that answers."""
 
-    def preferences_changed(self, preferences: Preferences, names: frozenset[str]) -> None:
-        """Somebody changed preferences: look again at once."""
-
     def look_again(self) -> None:
-        """Conversations or versions changed: look again at once."""
+        """Preferences, conversations or versions changed: look again at once."""
 
 
-class MainWindow(Protocol):
-    """The window of the program. GUI thread."""
+class Window(Protocol):
+    """The window of the program, which hides when it is closed. GUI thread."""
 
-    def open_page(self, page: str) -> None:
-        """Show a page: one of the names above."""
+    def bring_forward(self, page: str = "") -> None:
+        """Show it over all others, at a page (one of the names above) or where it was."""
+
+    def show_episode(self, episode_id: str) -> None:
+        """Turn to one episode."""
 
 
 class Backend(Protocol):
@@ -103,5 +100,11 @@ class Backend(Protocol):
     def release_memory_seconds(self) -> float:
         """How long a frozen worker keeps its memory. Any thread."""
 
-    def make_window(self, feed: LearningFeed, controls: Controls) -> QWidget:
-        """Return the main window (a :class:`MainWindow`), not yet shown. GUI thread; takes a moment."""
+    def make_window(self, feed: LearningFeed, controls: Controls) -> Window:
+        """Return the main window, not yet shown. GUI thread; takes a moment."""
+
+    def first_run(self, feed: LearningFeed, controls: Controls) -> Window | None:
+        """Return the window of the first run, None when the person went through it. GUI thread."""
+
+    def close(self) -> None:
+        """Give back what windows used. GUI thread."""
