@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from allie_desktop.domain.chat import GenerationOptions, TextPiece
-from allie_desktop.domain.errors import AllieError, ModelError, VersionCorruptError
+from allie_desktop.domain.errors import AllieError, BadInputError, ModelError, VersionCorruptError
 from allie_desktop.domain.ports import ChatEngine, ChatEngines, Clock
 from allie_desktop.domain.versions import BASE
 from allie_desktop.inference.probe import is_garbage
@@ -73,6 +73,7 @@ class LiveVersions:
         self._loading: set[str] = set()
         self._failures: dict[str, _Failure] = {}
         self._reported: set[str] = set()
+        self._probed: set[str] = set()  # versions never change, so that once is enough
         self._wanted: tuple[str, ...] = ()
         self._asleep = False  # unloaded for want of requests; the next one wakes the rest
         self._used_at = clock.monotonic()
@@ -119,6 +120,8 @@ class LiveVersions:
                 self._used_at = self._clock.monotonic()
             for name in set(self._failures) - set(wanted):
                 self._reported.discard(name)
+            for name in set(self._live) & set(wanted):
+                self._live[name].retiring = False
             self._wanted = wanted
             self._sweep = True
             self._wake()
@@ -169,7 +172,7 @@ class LiveVersions:
         with self._changed:
             while True:
                 if self._closed:
-                    raise ModelError("Allie is shutting down.", "Ask again when it has started anew.")
+                    raise _shutting_down()
                 loaded = self._live.get(version)
                 if loaded is not None:
                     loaded.users += 1
@@ -181,7 +184,7 @@ class LiveVersions:
                 self._changed.wait()
             self._refuse_known_failure(version)
             self._loading.add(version)
-        loaded = self._load(version, probe=False, users=1)
+        loaded = self._load(version, users=1)
         with self._changed:
             if self._asleep:
                 self._asleep = False
@@ -208,30 +211,33 @@ class LiveVersions:
 
     # --- loading ---
 
-    def _load(self, version: str, *, probe: bool, users: int) -> _Loaded:
+    def _load(self, version: str, *, users: int) -> _Loaded:
         """Load a version that is marked as loading, and put it among the live ones."""
         engine: ChatEngine | None = None
         try:
             engine = self._engines.load(version)
-            if probe:
+            if version not in self._probed:
                 self._probe(version, engine)
         except BaseException as error:
             if engine is not None:
                 _close([engine])
             self._note_failure(version, error)
             raise
+        loaded = _Loaded(engine, self._clock.monotonic(), users)
         with self._changed:
             self._loading.discard(version)
             self._failures.pop(version, None)
             self._reported.discard(version)
-            loaded = _Loaded(engine, self._clock.monotonic(), users)
-            if self._closed:
-                self._changed.notify_all()
-                _close([engine])
-                raise ModelError("Allie is shutting down.", "Ask again when it has started anew.")
-            self._live[version] = loaded
+            self._probed.add(version)
+            # Memory may have been asked for in the meantime; who asks for the version still gets it.
+            welcome = not self._closed and (users > 0 or not self._asleep)
+            if welcome:
+                self._live[version] = loaded
             self._changed.notify_all()
-            return loaded
+        if not welcome:
+            _close([engine])
+            raise _shutting_down()
+        return loaded
 
     def _probe(self, version: str, engine: ChatEngine) -> None:
         """Ask for a few words; raise :class:`VersionCorruptError` unless they are words."""
@@ -246,10 +252,12 @@ class LiveVersions:
         reason = error if isinstance(error, AllieError) else _unexpected(version, error)
         with self._changed:
             self._loading.discard(version)
+            self._changed.notify_all()
+            if isinstance(error, BadInputError) and version not in self._wanted:
+                return  # somebody asked for a version that there is not
             self._failures[version] = _Failure(error=reason, at=self._clock.monotonic())
             report = version not in self._reported and not self._closed
             self._reported.add(version)
-            self._changed.notify_all()
         if report:
             _log.warning("version %s cannot be used: %s", version, reason.message)
             try:
@@ -282,7 +290,7 @@ class LiveVersions:
             _close(idle)
             if version is not None:
                 with contextlib.suppress(Exception):  # noted and reported where it was raised
-                    self._load(version, probe=True, users=0)
+                    self._load(version, users=0)
 
     def _missing(self) -> list[str]:
         """The wanted versions that are neither there nor coming, and did not fail just now."""
@@ -330,6 +338,10 @@ def _close(engines: Sequence[ChatEngine]) -> None:
             engine.close()
         except Exception:  # noqa: BLE001 - engines of any kind
             _log.exception("an engine could not be closed")
+
+
+def _shutting_down() -> ModelError:
+    return ModelError("Allie is shutting down.", "Ask again when it has started anew.")
 
 
 def _unexpected(version: str, error: BaseException) -> ModelError:
