@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from allie_desktop.sensors.idle_sources import IdleSource, Platform, idle_sources
+from allie_desktop.sensors.x_server import close_display
 
 _log = logging.getLogger(__name__)
 
@@ -256,11 +257,15 @@ def start_listeners(platform: Platform, touch: Callable[..., None]) -> list[thre
                 _log.debug("a listener ended: %s", error)
             finally:
                 self._mark_ready()  # who stops it must not wait for what will not come
+                for name in ("_display_stop", "_display_record"):
+                    if hasattr(self, name):
+                        close_display(getattr(self, name))
 
         def stop(self: Any) -> None:
             if hasattr(self, "_display_record") and hasattr(self, "_context"):
                 _end_recording(self._context)
-            kind.stop(self)
+            else:
+                kind.stop(self)
 
         # pynput finds the options of a platform by the module of the class above its own base.
         return type(kind.__name__, (kind,), {"run": run, "stop": stop, "__module__": kind.__module__})
@@ -298,7 +303,7 @@ def _end_recording(context: int) -> None:
         display.record_disable_context(context)
         display.sync()
     finally:
-        display.close()
+        close_display(display)
 
 
 def _stop(listener: threading.Thread) -> None:

@@ -29,9 +29,10 @@ class X11FullScreen:
         display = self._server.display()
         atom, root = display.intern_atom, display.screen().root
         active = root.get_full_property(atom("_NET_ACTIVE_WINDOW"), 0)
-        if active is None:
-            raise UnavailableError("the window manager does not say which window is in front")
-        number = int(active.value[0]) if len(active.value) else 0
+        if active is None and root.get_full_property(atom("_NET_SUPPORTING_WM_CHECK"), 0) is None:
+            raise UnavailableError("no window manager says which window is in front")
+        # Some say nothing at all before the first window.
+        number = int(active.value[0]) if active is not None and len(active.value) else 0
         if number == 0:
             return {"full_screen": False}
         window = display.create_resource_object("window", number)

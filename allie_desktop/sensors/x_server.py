@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import socket
 from typing import Any
 
 from allie_desktop.sensors.sensor import UnavailableError
+
+_KNOCK_SECONDS = 1.0
 
 
 class XServer:
@@ -19,8 +23,11 @@ class XServer:
     def display(self) -> Any:
         """Return the open ``Xlib.display.Display``; raise :class:`UnavailableError`."""
         if self._display is None:
-            if not (self._name or os.environ.get("DISPLAY")):
+            name = self._name or os.environ.get("DISPLAY")
+            if not name:
                 raise UnavailableError("there is no X display", lasting=True)
+            if not _listens(name):
+                raise UnavailableError(f"no X server is running at {name}")
             try:
                 from Xlib.display import Display
             except ImportError as error:
@@ -37,7 +44,29 @@ class XServer:
         """Close the connection; the next :meth:`display` opens another."""
         display, self._display = self._display, None
         if display is not None:
-            with contextlib.suppress(Exception):  # the server may be gone, which is why it is closed
-                display.close()
-            with contextlib.suppress(Exception):
-                display.display.socket.close()
+            close_display(display)
+
+
+def _listens(name: str) -> bool:
+    """Whether a server on this computer takes connections; True for displays elsewhere.
+
+    Asked first, since python-xlib goes on to try the network, and leaves its sockets open when that fails.
+    """
+    local = re.fullmatch(r"(?:unix)?:(\d+)(?:\.\d+)?", name)
+    if local is None:
+        return True
+    path = f"/tmp/.X11-unix/X{local.group(1)}"  # noqa: S108 - where X servers have always listened
+    for address in (path, f"\0{path}"):
+        with socket.socket(socket.AF_UNIX) as knocking, contextlib.suppress(OSError):
+            knocking.settimeout(_KNOCK_SECONDS)
+            knocking.connect(address)
+            return True
+    return False
+
+
+def close_display(display: Any) -> None:
+    """Close an ``Xlib.display.Display``, also one whose server is gone, which leaves its socket open."""
+    with contextlib.suppress(Exception):
+        display.close()
+    with contextlib.suppress(Exception):
+        display.display.socket.close()
