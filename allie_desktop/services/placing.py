@@ -104,8 +104,8 @@ class ConversationFinder:
                 return Place(conversation_id=named.id, known=named, fit=how, shared=shared)
         # A name that nobody knows yet is a conversation of its own, whatever others say the same.
         if wanted is None or named is not None:
-            found = self._by_request(messages, None if named else at, exchange)
-            found = found or self._by_history(messages)
+            found = self._by_history(messages)
+            found = found or self._by_request(messages, None if named else at, exchange)
             if found is not None:
                 return found
         if named is not None:
