@@ -65,7 +65,8 @@ def _read(path: Path) -> str | None:
         _log.warning("others could read %s; now they cannot", path.name)
         path.chmod(0o600)
     text = data.decode("ascii", "replace").strip()
-    if _SHORTEST_TOKEN <= len(text) <= _LONGEST_TOKEN and text.isprintable() and " " not in text:
+    usable = text.isascii() and text.isprintable() and " " not in text
+    if usable and _SHORTEST_TOKEN <= len(text) <= _LONGEST_TOKEN:
         return text
     _log.warning("%s held no token; a new one is made", path.name)
     path.unlink(missing_ok=True)
