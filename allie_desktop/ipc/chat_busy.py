@@ -115,6 +115,6 @@ class ChatBusy:
             age_seconds = time.time() - path.stat().st_mtime
             if abs(age_seconds) > FRESH_SECONDS:  # in the future: the clock was set back
                 return False
-            return psutil.pid_exists(int(path.read_bytes()))
+            return bool(psutil.pid_exists(int(path.read_bytes())))
         except (OSError, ValueError, OverflowError):
             return False

@@ -87,7 +87,7 @@ class ChatProcess:
         self._problem = ""
         self._process: WorkerProcess | None = None
         self._thread: threading.Thread | None = None
-        self._stopping = False
+        self._stopping = threading.Event()
 
     @property
     def state(self) -> ChatProcessState:
@@ -108,13 +108,13 @@ class ChatProcess:
     def start(self) -> None:
         """Have it running from now on; returns at once, and does nothing when it runs."""
         with self._changed:
-            if self._thread is not None and not self._stopping:
+            if self._thread is not None and not self._stopping.is_set():
                 self._changed.notify_all()  # somebody needs it: no more resting
                 return
             before = self._thread
-            self._stopping = False
+            self._stopping = threading.Event()
             self._thread = threading.Thread(
-                target=self._supervise, args=(before,), name="chat-process", daemon=True
+                target=self._supervise, args=(before, self._stopping), name="chat-process", daemon=True
             )
             self._state = ChatProcessState.STARTING
             self._thread.start()
@@ -124,7 +124,9 @@ class ChatProcess:
         :class:`ChatUnavailableError` when that takes too long."""
         self.start()
         with self._changed:
-            self._changed.wait_for(lambda: self._address is not None or self._stopping, timeout_seconds)
+            self._changed.wait_for(
+                lambda: self._address is not None or self._stopping.is_set(), timeout_seconds
+            )
             if self._address is None:
                 raise ChatUnavailableError(
                     "Allie's chat process does not start." + (f" {self._problem}" if self._problem else ""),
@@ -135,7 +137,7 @@ class ChatProcess:
     def stop(self) -> None:
         """End it for good, giving replies in the making a moment; returns when it is gone."""
         with self._changed:
-            self._stopping = True
+            self._stopping.set()
             self._changed.notify_all()
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
@@ -146,14 +148,14 @@ class ChatProcess:
 
     # --- in the thread of its own ---
 
-    def _supervise(self, before: threading.Thread | None) -> None:
+    def _supervise(self, before: threading.Thread | None, stopping: threading.Event) -> None:
         if before is not None:
             before.join()
         rest_seconds = _FIRST_REST_SECONDS
-        while not self._stopping:
+        while not stopping.is_set():
             began = time.monotonic()
-            self._run_once()
-            if self._stopping:
+            self._run_once(stopping)
+            if stopping.is_set():
                 break
             if time.monotonic() - began > _STEADY_SECONDS:
                 rest_seconds = _FIRST_REST_SECONDS
@@ -163,7 +165,7 @@ class ChatProcess:
             rest_seconds = min(2 * rest_seconds, _LONGEST_REST_SECONDS)
         self._tell(ChatProcessState.STOPPED)
 
-    def _run_once(self) -> None:
+    def _run_once(self, stopping: threading.Event) -> None:
         self._tell(ChatProcessState.STARTING)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -176,17 +178,17 @@ class ChatProcess:
             return
         self._process = process
         try:
-            self._watch(process)
+            self._watch(process, stopping)
         finally:
             if not process.has_ended():
                 process.kill()
             code = process.close()
             self._process = None
-            if not self._stopping:
+            if not stopping.is_set():
                 self._problem = self._problem or f"It ended with code {code}."
                 _log.warning("the chat process ended by itself (code %s)", code)
 
-    def _watch(self, process: WorkerProcess) -> None:
+    def _watch(self, process: WorkerProcess, stopping: threading.Event) -> None:
         """Return when the process has ended, or has to be killed."""
         ends = time.monotonic() + _LISTEN_SECONDS
         asked_to_end = False
@@ -195,7 +197,7 @@ class ChatProcess:
             line = process.next_line(_LOOK_SECONDS)
             if line is Silence.END or process.has_ended():
                 return
-            if self._stopping and not asked_to_end:
+            if stopping.is_set() and not asked_to_end:
                 asked_to_end = True
                 process.terminate()
                 ends = time.monotonic() + _END_SECONDS

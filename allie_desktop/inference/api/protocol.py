@@ -83,7 +83,7 @@ class GuardedProtocol(H11Protocol):
     def _refuse(self, error: ApiError, status: bytes) -> None:
         # Written by hand: after a protocol error h11 may be in no state to say anything.
         self._stop_waiting()
-        if self.cycle is None or self.cycle.response_complete:
+        if getattr(self.cycle, "response_complete", True):  # None before the first request
             body = error.body
             self.transport.write(
                 b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"

@@ -122,7 +122,7 @@ class _Server(uvicorn.Server):
             self._service.cut()
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         # uvicorn would send itself the signal once more in the end, and the exit code would tell of it.
         if threading.current_thread() is not threading.main_thread():
             yield

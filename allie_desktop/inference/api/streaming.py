@@ -79,7 +79,7 @@ class ReplyResponse(Response):
                     raise part
                 elif isinstance(part, Answer):
                     body = self._letterhead(reply, version).whole(part)
-                    headers = self._headers(version, part.conversation_id)
+                    headers = self._reply_headers(version, part.conversation_id)
                     if part.end.dropped_messages:
                         headers.append((b"x-allie-dropped-messages", b"%d" % part.end.dropped_messages))
                     headers.append((b"content-type", b"application/json"))
@@ -111,7 +111,7 @@ class ReplyResponse(Response):
             out = b""
             if not started:
                 headers = [
-                    *self._headers(version, self._asked.conversation_id),
+                    *self._reply_headers(version, self._asked.conversation_id),
                     (b"content-type", b"text/event-stream; charset=utf-8"),
                     (b"cache-control", b"no-store"),
                 ]
@@ -142,7 +142,7 @@ class ReplyResponse(Response):
             version=version,
         )
 
-    def _headers(self, version: str, conversation_id: str | None) -> list[tuple[bytes, bytes]]:
+    def _reply_headers(self, version: str, conversation_id: str | None) -> list[tuple[bytes, bytes]]:
         headers = [(b"x-allie-version", version.encode())]
         if conversation_id is not None:
             headers.append((b"x-allie-conversation", conversation_id.encode("ascii", "replace")))

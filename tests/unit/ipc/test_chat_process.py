@@ -68,16 +68,13 @@ def chat(tmp_path):
 def test_it_starts_when_somebody_needs_it_and_says_where_it_listens(chat, tmp_path):
     heard: list[ChatProcessState] = []
 
-    def hear() -> None:
-        heard.append(process.state)
-
-    process = chat(on_change=hear)
+    process = chat(on_change=lambda: heard.append(process.state))
     assert (process.state, process.current_address, process.pid) == (ChatProcessState.STOPPED, None, None)
     address = process.address()
     assert address == ChatAddress(url=f"http://127.0.0.1:{process.pid}", token="the-token")
     assert process.address() == address
     assert (tmp_path / "starts").read_text() == "x"
-    wait_until(lambda: (tmp_path / "chat.log").exists())
+    wait_until((tmp_path / "chat.log").exists)
     assert "some noise" in (tmp_path / "chat.log").read_text()
 
     pid = process.pid
