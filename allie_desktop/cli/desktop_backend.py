@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 
 
 class DesktopBackend:
-    """Everything over one home. Each thread gets a :class:`Program` of its own."""
+    """Everything over one home. Each thread gets a :class:`Program` of its own, made by ``program``."""
 
-    def __init__(self, paths: AppPaths) -> None:
+    def __init__(self, paths: AppPaths, *, program: Callable[..., Program] = Program) -> None:
         self._paths = paths
+        self._make_program = program
         # Read by whoever freezes and releases, from any thread; written by the background's thread.
         self._release_seconds = Preferences().release_memory_seconds
         self._windows: contextlib.ExitStack | None = None
@@ -65,7 +66,7 @@ class DesktopBackend:
         from allie_desktop.store.requests import SqliteRequests
 
         bring_up_to_date(self._paths)
-        with Program(self._paths) as program, contextlib.ExitStack() as closing:
+        with self._make_program(self._paths) as program, contextlib.ExitStack() as closing:
             watch = InputWatch(lambda: _freeze(yielding))
             closing.callback(watch.close)
             needs = _Needs(program)
@@ -106,7 +107,7 @@ class DesktopBackend:
         from allie_desktop.ipc.probe_process import ProcessProbe
 
         probe = ProcessProbe()
-        with Program(self._paths, probe=probe) as program:
+        with self._make_program(self._paths, probe=probe) as program:
             yield DesktopEpisode(program, probe, began, progress)
 
     def make_window(self, feed: LearningFeed, controls: Controls) -> Window:
@@ -131,7 +132,7 @@ class DesktopBackend:
     def _program_of_windows(self) -> Program:
         if self._windows is None:
             self._windows = contextlib.ExitStack()
-            self._program = self._windows.enter_context(Program(self._paths))
+            self._program = self._windows.enter_context(self._make_program(self._paths))
         return self._program
 
     @staticmethod

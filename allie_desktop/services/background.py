@@ -32,6 +32,8 @@ from allie_desktop.services.yielding import Stage, Yielding
 #: How often to look while an episode runs, and while it is frozen, in seconds.
 RUNNING_WAIT = 1.0
 FROZEN_WAIT = 0.25
+#: The first looks come soon after each other: sensors open meanwhile, and load needs two looks.
+SETTLING_WAIT = 1.5
 
 #: How long to let be what could not be done, in seconds: nothing to learn, another process at it, an error.
 HELD_REST = 3600.0
@@ -139,6 +141,7 @@ class Background:
         self._running: Order | None = None
         self._going_to_sleep = False
         self._ending = False
+        self._settling = 2
 
     @property
     def running(self) -> bool:
@@ -162,7 +165,11 @@ class Background:
             self._begin(choice)
             return self._standing(choice.decision, readings, preferences, alerts), RUNNING_WAIT
         standing = self._standing(choice.decision, readings, preferences, alerts)
-        return standing, self._scheduler.seconds_until_next_look(choice.decision, readings, preferences)
+        wait = self._scheduler.seconds_until_next_look(choice.decision, readings, preferences)
+        if self._settling:
+            self._settling -= 1
+            wait = min(wait, SETTLING_WAIT)
+        return standing, wait
 
     # --- what the person wants ---
 
@@ -202,6 +209,7 @@ class Background:
     def ended(self, order: Order, result: EpisodeResult | None, error: AllieError | None) -> None:
         """The episode of an order is over, or could not be run."""
         self._watch.disarm()
+        was_asked_to_leave = self._yielding.stage is Stage.LEAVING
         self._yielding.detach()
         self._running = None
         request = order.choice.request
@@ -211,9 +219,9 @@ class Background:
             return  # somebody came back before it began; it is still wanted
         else:
             if result.outcome is EpisodeState.YIELDED:
-                if not self._ending and not self._going_to_sleep:
-                    # Its own reason may be gone before ours is seen: never in a circle.
-                    self._scheduler.rest(f"the last episode had to stop ({_lower(result.reasons)})", 30.0)
+                if not was_asked_to_leave:  # it had a reason of its own, which may well be there still
+                    words = f"the last episode had to stop ({_lower(result.reasons)})"
+                    self._scheduler.rest(words, BUSY_REST)
                 return
             self._notices.episode_ended(result, self._headline(result.episode_id), self._preferences.current)
         if request is not None and (error is None or isinstance(error, HeldError)):

@@ -1,0 +1,118 @@
+"""The tray application as ``allie gui`` starts it, with a worker that has no model.
+
+``python tray_program.py [--heartbeat FILE]``: the home is ``ALLIE_HOME``, the acts of the worker are in its
+cache's ``acts.json`` (see ``tests/integration/fake_worker.py``). Everything else is real: store, sensors, scheduler,
+orchestrator, worker process, tray, notifications.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from allie_desktop import bootstrap
+from allie_desktop.bootstrap import Program
+from allie_desktop.cli.desktop_backend import DesktopBackend
+from allie_desktop.domain.judgement import Judgement, Verdict
+from allie_desktop.domain.ports import Resources
+from allie_desktop.ipc.worker_client import SubprocessWorkerClient, WorkerPatience
+from allie_desktop.paths import AppPaths
+from allie_desktop.ui.screen_check import require_screen
+
+FAKE_WORKER = Path(__file__).resolve().parents[1] / "integration" / "fake_worker.py"
+
+
+def worker_command(job: Path) -> Sequence[str]:
+    return (sys.executable, str(FAKE_WORKER), str(job))
+
+
+def judge_by_loss(measurements: Any, *_: Any, seed: int) -> Judgement:
+    new = measurements.paired["new"]
+    better = new.candidate < new.active
+    return Judgement(
+        verdict=Verdict.DEPLOY if better else Verdict.REJECT,
+        reasons=("It is better.",) if better else ("It is worse.",),
+        checks=(),
+    )
+
+
+class SureProbe:
+    """Says that every adapter answers."""
+
+    def probe(self, adapter: Path) -> tuple[str, ...]:
+        return ("Hello.",)
+
+    def suspend(self) -> None:
+        """There is nothing to freeze."""
+
+    def unfreeze(self) -> None:
+        """There is nothing to freeze."""
+
+
+class SmallProgram(Program):
+    """A program whose worker has no model and whose needs are small."""
+
+    def __init__(self, paths: AppPaths, *, probe: object = None) -> None:
+        super().__init__(paths, probe=SureProbe())
+
+    def need(self) -> Resources:
+        return Resources(memory_bytes=1000, disk_bytes=1000)
+
+    def orchestrator(self, progress: Any) -> Any:
+        made = super().orchestrator(progress)
+        made._worker = SubprocessWorkerClient(
+            command=worker_command,
+            patience=WorkerPatience(silence=60.0, stop=10.0, terminate=2.0, exit=5.0, tick=0.04),
+        )
+        made._judge = judge_by_loss
+        return made
+
+
+def main(arguments: Sequence[str]) -> int:
+    paths = AppPaths.from_environment().prepare()
+    bootstrap.log_to_file(paths)
+    require_screen(os.environ)
+    from PySide6.QtCore import QTimer
+
+    from allie_desktop.ui import application
+
+    backend = DesktopBackend(paths, program=SmallProgram)
+    if "--heartbeat" in arguments:
+        _beat(application, QTimer, Path(arguments[arguments.index("--heartbeat") + 1]))
+    return application.run(backend, tray_patience_seconds=60.0)
+
+
+def _beat(application: Any, timer_class: Any, file: Path) -> None:
+    """Note the longest time for which the GUI thread did not come round, in milliseconds."""
+    start = application.Application.start
+    beats: dict[str, float] = {"longest_ms": 0.0, "beats": 0}
+    last = [time.perf_counter()]
+
+    def started(self: Any, **arguments: Any) -> None:
+        start(self, **arguments)
+
+        def beat() -> None:
+            now = time.perf_counter()
+            beats["longest_ms"] = max(beats["longest_ms"], (now - last[0]) * 1000)
+            beats["beats"] += 1
+            last[0] = now
+            if beats["beats"] % 20 == 0:
+                file.write_text(json.dumps(beats))
+                last[0] = time.perf_counter()
+            if beats["beats"] == 40:
+                beats["longest_ms"] = 0.0  # the start itself is not meant
+
+        self._heart = timer_class(self)
+        self._heart.timeout.connect(beat)
+        self._heart.start(5)
+
+    application.Application.start = started
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,162 @@
+"""A home, a desktop and the tray application on it, with hands and eyes for tests."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from allie_desktop.paths import AppPaths
+from tests.gui.desktop_session import ROOT, DesktopSession, wait_for
+
+PROGRAM = Path(__file__).with_name("tray_program.py")
+SAMPLES = ROOT / "resources" / "sample_conversations.jsonl"
+
+#: Learns at any time of the day from anything, after six seconds without input.
+WILLING: Mapping[str, object] = {
+    "consent_given": True,
+    "min_new_conversations": 1,
+    "min_quality": 0.0,
+    "idle_minutes": 0.1,
+    "window_start": "00:00",
+    "window_end": "00:00",
+    "hours_between_episodes": 0.0,
+    "min_free_memory_gb": 0.0,
+    "min_free_disk_gb": 0.1,
+    "learn_on_battery": True,
+    "min_battery_percent": 0.0,
+    "hold_on_power_saver": False,
+    "quiet_hours": False,
+    "general_prompts": 16,
+    "phrasings": 1,
+    "rollout": "at once",
+    "release_memory_seconds": 3.0,
+}
+
+
+class TrayStage:
+    """One home on one desktop. The application runs between :meth:`start` and :meth:`end`."""
+
+    def __init__(self, home: Path, desktop: DesktopSession) -> None:
+        self.home = home
+        self.desktop = desktop
+        self.paths = AppPaths.in_folder(home)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def prepare(
+        self,
+        *,
+        base_hashes: Path | None = None,
+        conversations: bool = True,
+        acts: Sequence[Sequence[str]] = (),
+        preferences: Mapping[str, object] = WILLING,
+    ) -> None:
+        """Fill the home before the application starts."""
+        from allie_desktop.bootstrap import Program
+
+        self.paths.prepare()
+        if base_hashes is not None:
+            shutil.copy(base_hashes, self.paths.cache)
+        if acts:
+            (self.paths.cache / "acts.json").write_text(json.dumps(acts))
+        with Program(self.paths) as program:
+            for name, value in preferences.items():
+                program.settings.set(name, value)
+            if conversations:
+                program.import_file(SAMPLES, "native")
+
+    def start(self, *arguments: str | Path, real: bool = False, **environment: str) -> subprocess.Popen[bytes]:
+        """Start the application; ``real``: through ``allie gui``, whose worker needs the model."""
+        command: tuple[str | Path, ...] = ("-m", "allie_desktop", "gui") if real else (PROGRAM,)
+        self.process = self.desktop.python(
+            *command, *arguments, name="tray-program", ALLIE_HOME=str(self.home), **environment
+        )
+        return self.process
+
+    def icon(self) -> tuple[int, int, int, int]:
+        """Wait for the icon and return its place."""
+        return wait_for(self.desktop.tray_icons, f"the icon; {self.said()}")[-1]
+
+    def end(self, seconds: float = 30) -> int:
+        """Ask the application to end and return its exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(seconds)
+
+    def said(self) -> str:
+        """What it printed."""
+        return self.desktop.log("tray-program")
+
+    # --- the menu ---
+
+    def open_menu(self) -> list[int]:
+        """Click the icon with the right button; return the menu's windows."""
+        x, y, width, height = self.icon()
+        before = self._popups()
+        self.desktop.click(x + width // 2, y + height // 2, button=3)
+        return wait_for(lambda: [w for w in self._popups() if w not in before], "the menu")
+
+    def choose(self, *keys: str) -> None:
+        """Choose from the open menu by keys, as in "Down", "Return"."""
+        self.desktop.key(*keys)
+
+    def click_menu(self, label: str, *path: str) -> None:
+        """Open the menu and click an entry by its label, then one of its submenu."""
+        (menu,) = self.open_menu()
+        self._click_entry(menu, label)
+        for entry in path:
+            before = {menu}
+            submenu = wait_for(lambda: [w for w in self._popups() if w not in before], "the submenu")[0]
+            self._click_entry(submenu, entry)
+
+    def _click_entry(self, menu: int, label: str) -> None:
+        x, y, width, height = self.desktop.place(menu)
+        row = self.rows()[label]
+        self.desktop.click(x + width // 2, y + round(row * height))
+
+    def rows(self) -> dict[str, float]:
+        """Return where entries stand in their menu, as shares of its height: read from a menu of our own."""
+        raise NotImplementedError
+
+    def _popups(self) -> list[int]:
+        return [w for w in self.desktop.windows("class", "python|allie") if self.desktop.place(w)[2] > 80]
+
+    # --- the store ---
+
+    @contextmanager
+    def program(self) -> Iterator[Any]:
+        """The same home, seen from outside."""
+        from allie_desktop.bootstrap import Program
+
+        with Program(self.paths) as program:
+            yield program
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The runs of the worker so far."""
+        file = self.paths.cache / "runs.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def worker_pid(self) -> int | None:
+        """The worker that runs now."""
+        for file in self.paths.episodes.glob("*/worker.pid"):
+            try:
+                return int(json.loads(file.read_text())["pid"])
+            except (OSError, ValueError):
+                continue
+        return None
+
+
+def state_of(pid: int) -> str:
+    """Return a process's state: R, S, T (stopped), …; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+assert sys.platform == "linux"
