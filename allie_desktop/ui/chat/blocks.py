@@ -16,7 +16,7 @@ _PROSE_CHARACTERS = 4_000
 _LINE_CHARACTERS = 8_000
 
 #: A code block is continued in another beyond this size.
-_CODE_CHARACTERS = 40_000
+_CODE_CHARACTERS = 400_000
 
 #: Neighbouring blocks of prose are joined up to this size once nothing comes any more.
 _JOINED_CHARACTERS = 8_000

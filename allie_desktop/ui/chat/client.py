@@ -190,7 +190,7 @@ class ReplyStream(QObject):
         self._fail(problem)
 
     def _header(self, name: str) -> str:
-        return bytes(self._reply.rawHeader(name.encode()).data()).decode("latin-1")
+        return bytes(self._reply.rawHeader(name).data()).decode("latin-1")
 
     def _fail(self, problem: Problem) -> None:
         if not self._over:

@@ -54,11 +54,8 @@ class LibraryDesk(QObject):
         def work(library: ChatLibrary) -> Callable[[], None] | None:
             try:
                 result = job(library)
-            except AllieError as error:
-                problem = error
-            except Exception:
-                _log.exception("a job on the conversations failed")
-                problem = AllieError(_UNEXPECTED)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the window lives on
+                problem = _known(error)
             else:
                 return None if done is None else lambda: done(result)
             return None if failed is None else lambda: failed(problem)
@@ -84,11 +81,7 @@ class LibraryDesk(QObject):
                         self._tell(job(library))
                         job = self._jobs.get()
             except Exception as error:  # noqa: BLE001 - it cannot be opened; the next job tries again
-                if isinstance(error, AllieError):
-                    problem = error
-                else:
-                    _log.exception("the conversations cannot be opened")
-                    problem = AllieError(_UNEXPECTED)
+                problem = _known(error)
                 assert job is not None
                 self._tell(job(cast("ChatLibrary", _Unusable(problem))))
                 job = self._jobs.get()
@@ -100,6 +93,13 @@ class LibraryDesk(QObject):
     def _on_answered(self, answer: Callable[[], None]) -> None:
         if not self._closed:
             answer()
+
+
+def _known(error: Exception) -> AllieError:
+    if isinstance(error, AllieError):
+        return error
+    _log.error("the conversations could not be used", exc_info=error)
+    return AllieError(_UNEXPECTED)
 
 
 class _Unusable:
