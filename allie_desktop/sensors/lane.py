@@ -48,6 +48,8 @@ class Lane:
         """Return what the sensor says, waiting until ``deadline`` on the clock; an earlier answer if that is
         young enough, else nothing."""
         with self._condition:
+            if self._closed:
+                return {}
             while self._answered < self._asked:
                 left = deadline - self._clock()
                 if left <= 0 or not self._condition.wait(left):

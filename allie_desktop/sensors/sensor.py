@@ -101,7 +101,7 @@ class Sensor:
         """Return whether the last reading saw anything."""
         works = any(value is not None for value in self._values.values())
         if works or self._values:
-            words = self.describe(self._values)
+            words = self.describe(self._values) or self.unknown
             return SensorState(name=self.name, source=", ".join(self._told), works=works, words=words)
         reasons = dict.fromkeys(failure.words for failure in self._failures.values())
         remedies = [failure.remedy for failure in self._failures.values() if failure.remedy]

@@ -254,6 +254,27 @@ def reachable(roots: list[object]) -> Iterator[object]:
         waiting += gc.get_referents(thing)
 
 
+def spelled_out(roots: list[object]) -> bool:
+    """Whether the secret can be reached, as a text or letter by letter."""
+    wanted = SECRET[:6]
+    for thing in reachable(roots):
+        if isinstance(thing, (str, bytes)) and wanted in str(thing):
+            return True
+        if isinstance(thing, (list, tuple, dict, set)) and wanted in "".join(map(str, list(thing)[:100])):
+            return True
+    return False
+
+
+def test_the_search_for_what_was_typed_finds_it():
+    class Spy:
+        pass
+
+    spy, text = Spy(), Spy()
+    spy.heard = {"keys": list(SECRET)}
+    text.log = [f"heard {SECRET}"]
+    assert (spelled_out([spy]), spelled_out([text]), spelled_out([Spy()])) == (True, True, False)
+
+
 @needs_pynput
 def test_nothing_of_what_is_typed_is_kept_anywhere(desk, caplog):
     """Nothing but the fact of input may come out of what listens to every key."""
@@ -280,17 +301,7 @@ def test_nothing_of_what_is_typed_is_kept_anywhere(desk, caplog):
     assert came.wait(5)
     wait_for(lambda: len(heard) >= len(SECRET) or not made.armed)
 
-    texts = [thing for thing in reachable([made, kept]) if isinstance(thing, (str, bytes))]
-    assert not [text for text in texts if SECRET[:6] in str(text)]
-    lists = [thing for thing in reachable([made, kept]) if isinstance(thing, (list, tuple))]
-    spelled = "".join
-    assert not [
-        thing
-        for thing in lists
-        if len(thing) >= 6
-        and all(isinstance(letter, str) and len(letter) == 1 for letter in thing)
-        and SECRET[:6] in spelled(thing)
-    ]
+    assert not spelled_out([made, kept])
     assert SECRET[:6] not in caplog.text
     made.close()
 
