@@ -71,6 +71,9 @@ QPushButton[kind="danger-primary"]:disabled { background: $hover; color: $text_f
 QPushButton[kind="quiet"] { background: transparent; border-color: transparent; color: $text_soft; }
 QPushButton[kind="quiet"]:hover { background: $hover; color: $text; }
 QPushButton[kind="quiet"]:focus { border: 2px solid $accent; }
+QPushButton[kind="icon"] { background: transparent; border: 1px solid transparent; padding: 5px; min-height: 0; }
+QPushButton[kind="icon"]:hover { background: $hover; }
+QPushButton[kind="icon"]:focus { border: 2px solid $accent; padding: 4px; }
 QPushButton[kind="link"] { background: transparent; border: 1px solid transparent; color: $accent; padding: 2px 4px;
     text-align: left; }
 QPushButton[kind="link"]:hover { text-decoration: underline; }

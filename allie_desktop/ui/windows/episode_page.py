@@ -31,9 +31,9 @@ from allie_desktop.ui.windows.confirm import confirmed
 from allie_desktop.ui.windows.numbers_table import NumbersTable
 from allie_desktop.ui.windows.pieces import (
     Picture,
+    Slot,
     badge,
     button,
-    clear,
     column,
     frame,
     line,
@@ -85,8 +85,8 @@ class EpisodePage(QWidget):
         self._layout.setContentsMargins(0, 0, theme.SPACE_5, theme.SPACE_6)
         self._layout.setSpacing(theme.SPACE_4)
         self._layout.addWidget(self._summary())
-        self._details = column(spacing=theme.SPACE_4)
-        self._layout.addLayout(self._details)
+        self._details = Slot(text(self.tr("Reading the report…"), "soft"))
+        self._layout.addWidget(self._details)
         self._layout.addStretch(1)
         title = text(words.verdict_words(episode), "title", wrap=False)
         heading = row(
@@ -110,7 +110,6 @@ class EpisodePage(QWidget):
     # --- loading ---
 
     def _load(self) -> None:
-        self._details.addWidget(text(self.tr("Reading the report…"), "soft"))
         services, episode = self._services, self._episode
         self._background.run(lambda: services.report_of(episode.id), self._on_report, self._on_no_report)
         if episode.version is not None:
@@ -130,31 +129,28 @@ class EpisodePage(QWidget):
         self.undo_button.hide()
 
     def _on_no_report(self, error: AllieError) -> None:
-        clear(self._details)
-        self._details.addWidget(text(str(error), "error"))
+        self._details.put(text(str(error), "error"))
         self.shown.emit()
 
     def _on_report(self, known: EpisodeReport | None) -> None:
-        clear(self._details)
         if known is None:
             sentence = (
                 self.tr("Its details were deleted with the oldest episodes; what it brought stays.")
                 if words.is_over(self._episode)
                 else self.tr("Its report is written when it ends.")
             )
-            self._details.addWidget(frame("well", column(text(sentence, "soft"))))
+            self._details.put(frame("well", column(text(sentence, "soft"))))
         else:
             report, judgement, plan, _version = known
-            for section in (
+            sections = (
                 self._answers(report),
                 self._better(report),
                 self._checks(judgement),
                 self._training(report),
                 self._numbers(report),
                 self._material(plan),
-            ):
-                if section is not None:
-                    self._details.addWidget(section)
+            )
+            self._details.put(*(section for section in sections if section is not None))
             self._headline.setText(clean(headline(report, judgement, plan)))
         self.shown.emit()
 

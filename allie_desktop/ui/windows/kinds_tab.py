@@ -16,8 +16,8 @@ from allie_desktop.ui.windows.background import Background
 from allie_desktop.ui.windows.confirm import confirmed
 from allie_desktop.ui.windows.conversations_tab import forget_sentence, forgotten_sentence
 from allie_desktop.ui.windows.pieces import (
+    Slot,
     button,
-    clear,
     column,
     empty_state,
     frame,
@@ -43,14 +43,14 @@ class KindsTab(QWidget):
         self._of_sources = of_sources
         self._option = "excluded_sources" if of_sources else "excluded_topics"
         self._counts: Mapping[str, int] = {}
+        self._slot = Slot(text(self.tr("Counting…"), "soft"))
+        box = column(self._slot, 1)
+        box.setContentsMargins(0, theme.SPACE_3, theme.SPACE_5, theme.SPACE_5)
         content = QWidget()
-        self._box = column(spacing=theme.SPACE_3)
-        self._box.setContentsMargins(0, theme.SPACE_3, theme.SPACE_5, theme.SPACE_5)
-        content.setLayout(self._box)
+        content.setLayout(box)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(scrolling(content, self.tr("Sources") if of_sources else self.tr("Topics")))
-        self._box.addWidget(text(self.tr("Counting…"), "soft"))
         end = services.preferences.observe(self._on_preferences)
         self.destroyed.connect(lambda: end())  # noqa: PLW0108 - the signal has an argument
         services.feed.conversations_changed.connect(self.reload)
@@ -67,8 +67,7 @@ class KindsTab(QWidget):
         self.shown.emit()
 
     def _on_failed(self, error: AllieError) -> None:
-        clear(self._box)
-        self._box.addWidget(text(str(error), "error"))
+        self._slot.put(text(str(error), "error"))
         self.shown.emit()
 
     def _on_preferences(self, _preferences: Preferences, names: frozenset[str]) -> None:
@@ -80,10 +79,9 @@ class KindsTab(QWidget):
                 switch.update()
 
     def _show(self) -> None:
-        clear(self._box)
         listed = kinds(self._counts, self._left_out(), of_sources=self._of_sources)
         if not listed:
-            self._box.addWidget(
+            self._slot.put(
                 empty_state("folder", self.tr("Nothing yet"), self.tr("There are no conversations to sort."))
             )
             return
@@ -94,14 +92,13 @@ class KindsTab(QWidget):
             if self._of_sources
             else self.tr("What your conversations are about, as far as a few word lists can tell.")
         )
-        self._box.addWidget(text(sentence, "soft"))
         inside = column(spacing=0)
         for place, kind in enumerate(listed):
             if place:
                 inside.addWidget(line())
             inside.addWidget(self._line(kind))
-        self._box.addWidget(frame("card", inside, margins=theme.SPACE_3))
-        self._box.addStretch(1)
+        card = frame("card", inside, margins=theme.SPACE_3)
+        self._slot.put(text(sentence, "soft"), card, spacing=theme.SPACE_3)
 
     def _line(self, kind: Kind) -> QWidget:
         switch = Switch(self.tr("Learn from {kind}").format(kind=kind.title))

@@ -45,9 +45,8 @@ class OptionRow(QWidget):
         label.setBuddy(self.editor)
         self.editor.setAccessibleName(translate("Options", spec.label))
         self.editor.setAccessibleDescription(translate("Options", spec.explanation))
-        self.reset_button = IconButton("", "reset")
-        self.reset_button.setProperty("kind", "quiet")
-        self.reset_button.setFixedSize(30, 30)
+        self.reset_button = IconButton("", "reset", "icon")
+        self.reset_button.setFixedSize(34, 32)
         self.reset_button.setToolTip(
             self.tr("Back to the default: {value}").format(
                 value=f"{shown(spec, spec.default)} {spec.unit}".strip()

@@ -72,7 +72,7 @@ def button(
     tip: str = "",
 ) -> QPushButton:
     """Return a push button. ``name`` is read aloud in place of the words."""
-    made = IconButton(words, icon) if icon else QPushButton(words)
+    made = IconButton(words, icon, kind) if icon else QPushButton(words)
     if kind:
         made.setProperty("kind", kind)
     made.setAutoDefault(False)
@@ -86,9 +86,11 @@ def button(
 class IconButton(QPushButton):
     """A button whose icon follows the theme and its own state."""
 
-    def __init__(self, words: str, icon_name: str, parent: QWidget | None = None) -> None:
+    def __init__(self, words: str, icon_name: str, kind: str = "", parent: QWidget | None = None) -> None:
         super().__init__(words, parent)
         self._icon_name = icon_name
+        if kind:
+            self.setProperty("kind", kind)
         self.setIconSize(QSize(18, 18))
         self.toggled.connect(self._color)
         self._color()
@@ -112,12 +114,6 @@ class IconButton(QPushButton):
         else:
             color = colors.text_soft
         self.setIcon(icons.icon(self._icon_name, color))
-
-    def event(self, event: QEvent) -> bool:
-        """Take the colour of a kind that is set after the button was made."""
-        if event.type() is QEvent.Type.DynamicPropertyChange:
-            self._color()
-        return bool(super().event(event))
 
 
 class Picture(QLabel):
@@ -196,8 +192,7 @@ def empty_state(icon_name: str, title: str, sentence: str, *actions: QWidget) ->
     words = text(sentence, "soft")
     for label in (heading, words):
         label.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        label.setMaximumWidth(460)
-        label.setMinimumWidth(320)
+        label.setFixedWidth(440)
     made = QWidget()
     layout = QVBoxLayout(made)
     layout.setSpacing(theme.SPACE_2)
@@ -238,15 +233,26 @@ def page_header(title: str, *beside: QWidget) -> QHBoxLayout:
     return row(heading, 1, *beside)
 
 
-def clear(layout: QLayout) -> None:
-    """Take everything out of a layout and delete it."""
-    while (item := layout.takeAt(0)) is not None:
-        widget, inner = item.widget(), item.layout()
-        if widget is not None:
-            widget.hide()
-            widget.deleteLater()
-        elif inner is not None:
-            clear(inner)
+class Slot(QWidget):
+    """A place for one thing, which can be exchanged for another."""
+
+    def __init__(self, *items: QWidget | QLayout) -> None:
+        super().__init__()
+        self._content: QWidget | None = None
+        self._box = QVBoxLayout(self)
+        self._box.setContentsMargins(0, 0, 0, 0)
+        if items:
+            self.put(*items)
+
+    def put(self, *items: QWidget | QLayout, spacing: int = theme.SPACE_4) -> None:
+        """Show these one under the other, in place of what was here."""
+        old, self._content = self._content, QWidget()
+        self._content.setLayout(column(*items, spacing=spacing))
+        if old is not None:
+            old.hide()
+            self._box.removeWidget(old)
+            old.deleteLater()
+        self._box.addWidget(self._content)
 
 
 def _fill(box: QBoxLayout, items: tuple[QWidget | QLayout | int, ...], spacing: int, margins: int) -> None:

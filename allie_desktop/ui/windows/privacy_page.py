@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFileDialog, QStackedWidget, QTabBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QLayout, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
 from allie_desktop.domain.errors import AllieError
 from allie_desktop.domain.settings import Preferences, option_specs
@@ -19,8 +19,8 @@ from allie_desktop.ui.windows.kinds_tab import KindsTab
 from allie_desktop.ui.windows.option_row import OptionRow
 from allie_desktop.ui.windows.pieces import (
     Picture,
+    Slot,
     button,
-    clear,
     column,
     frame,
     line,
@@ -114,8 +114,8 @@ class PrivacyPage(QWidget):
         switches.setContentsMargins(theme.SPACE_4, theme.SPACE_1, theme.SPACE_2, theme.SPACE_1)
         box.addWidget(card)
         box.addWidget(text(self.tr("Where it is"), "heading"))
-        self._storage = column(text(self.tr("Measuring…"), "soft"), spacing=0)
-        box.addWidget(frame("card", self._storage, margins=theme.SPACE_4))
+        self._storage = Slot(text(self.tr("Measuring…"), "soft"))
+        box.addWidget(frame("card", column(self._storage), margins=theme.SPACE_4))
         box.addWidget(text(self.tr("Take it with you, or delete it"), "heading"))
         box.addWidget(self._make_exits())
         box.addStretch(1)
@@ -155,23 +155,21 @@ class PrivacyPage(QWidget):
             self._background.run(self._services.storage, self._on_storage, self._on_no_storage)
 
     def _on_storage(self, things: Sequence[StoredThing]) -> None:
-        clear(self._storage)
         total = sum(thing.size_bytes for thing in things)
+        lines: list[QWidget | QLayout] = []
         for thing in things:
-            self._storage.addWidget(self._stored(thing))
-            self._storage.addWidget(line())
+            lines += [self._stored(thing), line()]
         whole = row(
             text(self.tr("Together"), "subheading", wrap=False),
             1,
             text(size_words(total), "subheading", wrap=False),
         )
         whole.setContentsMargins(0, theme.SPACE_3, 0, 0)
-        self._storage.addLayout(whole)
+        self._storage.put(*lines, whole, spacing=0)
         self.shown.emit()
 
     def _on_no_storage(self, error: AllieError) -> None:
-        clear(self._storage)
-        self._storage.addWidget(text(str(error), "error"))
+        self._storage.put(text(str(error), "error"))
         self.shown.emit()
 
     def _stored(self, thing: StoredThing) -> QWidget:

@@ -15,7 +15,7 @@ from allie_desktop.ui.windows.feed import Status
 from allie_desktop.ui.windows.pieces import IconButton, Picture, ScaledIcon, button, column, frame, row, text
 from allie_desktop.ui.windows.services import WindowServices
 
-_WIDTH = 226
+_WIDTH = 252
 
 #: What the dot beside the status is, and in which colour.
 _PICTURES = {
@@ -49,8 +49,7 @@ class Sidebar(QFrame):
         layout.addLayout(brand)
         self._group = QButtonGroup(self)
         for number, (name, words, icon) in enumerate(pages, start=1):
-            made = IconButton(f"  {words}", icon)
-            made.setProperty("kind", "nav")
+            made = IconButton(f"  {words}", icon, "nav")
             made.setCheckable(True)
             made.setAccessibleName(words)
             made.setToolTip(self.tr("{page} (Ctrl+{number})").format(page=words, number=number))

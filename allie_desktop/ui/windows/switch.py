@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QCheckBox, QWidget
 
 from allie_desktop.ui import theme
@@ -43,17 +43,17 @@ class Switch(QCheckBox):
             ground, knob, rim = colors.accent, colors.on_accent, colors.accent
         else:
             ground, knob, rim = colors.surface, colors.border_strong, colors.border_strong
-        painter.setPen(QPen(rim, 1.5))
-        painter.setBrush(ground)
+        painter.setPen(QPen(QColor(rim), 1.5))
+        painter.setBrush(QColor(ground))
         painter.drawRoundedRect(track.adjusted(0.75, 0.75, -0.75, -0.75), _HEIGHT / 2, _HEIGHT / 2)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(knob)
+        painter.setBrush(QColor(knob))
         center = QPointF(
             track.right() - _HEIGHT / 2 if on else track.left() + _HEIGHT / 2, track.center().y()
         )
         painter.drawEllipse(center, _HEIGHT / 2 - 5, _HEIGHT / 2 - 5)
         if self.hasFocus():
-            painter.setPen(QPen(colors.text, 1.5))
+            painter.setPen(QPen(colors.color("text"), 1.5))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             around = track.adjusted(-2, -2, 2, 2)
             painter.drawRoundedRect(around, _HEIGHT / 2 + 2, _HEIGHT / 2 + 2)

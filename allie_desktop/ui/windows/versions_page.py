@@ -16,9 +16,9 @@ from allie_desktop.ui.windows.confirm import confirmed
 from allie_desktop.ui.windows.numbers_table import NumbersTable
 from allie_desktop.ui.windows.pieces import (
     Picture,
+    Slot,
     badge,
     button,
-    clear,
     column,
     frame,
     row,
@@ -59,10 +59,11 @@ class VersionsPage(QWidget):
         self._message = text("", "error")
         self._message.hide()
         self._rollout = self._make_rollout()
-        self._detail = QWidget()
-        self._detail_box = column(spacing=theme.SPACE_3)
-        self._detail_box.setContentsMargins(0, 0, theme.SPACE_5, theme.SPACE_5)
-        self._detail.setLayout(self._detail_box)
+        self._detail = Slot()
+        detail = column(self._detail, 1)
+        detail.setContentsMargins(0, 0, theme.SPACE_5, theme.SPACE_5)
+        holder = QWidget()
+        holder.setLayout(detail)
         self._compare_with = ""
         layout = QVBoxLayout(self)
         layout.setContentsMargins(theme.SPACE_6, theme.SPACE_5, theme.SPACE_2, 0)
@@ -74,7 +75,7 @@ class VersionsPage(QWidget):
         left.setContentsMargins(0, 0, 0, theme.SPACE_5)
         middle = row(spacing=theme.SPACE_4)
         middle.addLayout(left, 2)
-        middle.addWidget(scrolling(self._detail, self.tr("The chosen version")), 3)
+        middle.addWidget(scrolling(holder, self.tr("The chosen version")), 3)
         layout.addLayout(middle, 1)
         self._delay = QTimer(self)
         self._delay.setSingleShot(True)
@@ -130,8 +131,6 @@ class VersionsPage(QWidget):
     # --- one version ---
 
     def _show(self, chosen: VersionRow) -> None:
-        layout = self._detail_box
-        clear(layout)
         box = QVBoxLayout()
         box.setSpacing(theme.SPACE_3)
         heading = row(text(chosen.title, "heading", wrap=False), *(badge(*one) for one in chosen.badges), 1)
@@ -141,18 +140,16 @@ class VersionsPage(QWidget):
             box.addWidget(frame("warning", column(text(chosen.tainted)), margins=theme.SPACE_3))
         box.addLayout(self._actions(chosen))
         card = frame("card", box)
-        layout.addWidget(card)
+        parts: list[QWidget] = [card]
         table = measures(chosen)
         if table:
-            layout.addWidget(text(self.tr("What was measured when it was made"), "heading"))
+            parts.append(text(self.tr("What was measured when it was made"), "heading"))
             head = (self.tr("Measure"), self.tr("Base model"), self.tr("Before"), self.tr("This"))
-            layout.addWidget(
-                NumbersTable(self.tr("Measures of {name}").format(name=chosen.title), head, table)
-            )
+            parts.append(NumbersTable(self.tr("Measures of {name}").format(name=chosen.title), head, table))
         others = [one for one in self.model.rows if one.name != chosen.name and not one.is_base]
         if others and not chosen.is_base:
-            layout.addWidget(self._comparison(chosen, others))
-        layout.addStretch(1)
+            parts.append(self._comparison(chosen, others))
+        self._detail.put(*parts, spacing=theme.SPACE_3)
 
     def _actions(self, chosen: VersionRow) -> QVBoxLayout:
         use = button(self.tr("Use this version…"), lambda: self._on_use(chosen), "primary", icon="undo")
@@ -186,14 +183,13 @@ class VersionsPage(QWidget):
         names = [one.name for one in others]
         preferred = self._compare_with if self._compare_with in names else chosen.parent
         box.setCurrentIndex(names.index(preferred) if preferred in names else 0)
-        holder = column(spacing=0)
+        holder = Slot()
 
         def show() -> None:
             other = others[box.currentIndex()]
-            clear(holder)
             head = (self.tr("Measure"), chosen.title, other.title)
             name = self.tr("{one} beside {two}").format(one=chosen.title, two=other.title)
-            holder.addWidget(NumbersTable(name, head, comparison(chosen, other)))
+            holder.put(NumbersTable(name, head, comparison(chosen, other)))
 
         def choose() -> None:
             self._compare_with = names[box.currentIndex()]
