@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
@@ -27,6 +28,8 @@ SHORTEST_WAIT = 1.0
 RESTLESS_WAIT = 20.0
 
 _STILL = frozenset({HoldName.OFF, HoldName.CONSENT, HoldName.PAUSED, HoldName.NO_MATERIAL, HoldName.DATA})
+
+_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 _log = logging.getLogger(__name__)
 
@@ -279,4 +282,5 @@ class Scheduler:
 
 def _kind(record: DecisionRecord) -> object:
     """Return what makes a decision another one; the numbers in its words do not."""
-    return record.start, record.running, record.priority, record.holds
+    words = tuple(_NUMBER.sub("#", words) for words in record.reasons) if record.holds else ()
+    return record.start, record.running, record.priority, record.holds, words

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
@@ -14,7 +14,7 @@ from allie_desktop.ui.icons import TrayState, tray_icon
 #: The pauses of the menu; :func:`services.background.pause_moment` knows what they mean.
 PAUSES = (("hour", "For 1 hour"), ("tomorrow", "Until tomorrow"), ("resumed", "Until resumed"))
 
-_LONGEST_LINE = 70
+_LONGEST_LINE = 60
 
 
 class Tray(QObject):
@@ -55,6 +55,8 @@ class Tray(QObject):
             self._add(label, lambda chosen=name: self.page.emit(chosen))
         self._menu.addSeparator()
         self._add("Quit Allie", self.leave.emit)
+        # An open menu that grew would reach over the edge of the screen.
+        self._menu.aboutToHide.connect(self._arrange_when_closed)
         self._icon = QSystemTrayIcon(self)
         self._icon.setContextMenu(self._menu)
         self._icon.activated.connect(self._on_activated)
@@ -113,7 +115,12 @@ class Tray(QObject):
             self._shown = state, step
             self._icon.setIcon(tray_icon(state, self._progress))
 
+    def _arrange_when_closed(self) -> None:
+        QTimer.singleShot(0, self, self._arrange)
+
     def _arrange(self) -> None:
+        if self._menu.isVisible():
+            return
         standing = self._standing
         running = standing is not None and standing.running
         learning = running and standing is not None and standing.stage is Stage.RUNNING

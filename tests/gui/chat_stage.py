@@ -162,7 +162,9 @@ class FakeApi:
             raise
 
     @staticmethod
-    def _write(handler: BaseHTTPRequestHandler, response_id: str, delta: dict[str, str], reason: str | None) -> None:
+    def _write(
+        handler: BaseHTTPRequestHandler, response_id: str, delta: dict[str, str], reason: str | None
+    ) -> None:
         chunk = {"id": response_id, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
         handler.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
 

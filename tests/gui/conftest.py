@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.gui.desktop_session import DesktopSession, missing_tools
+from tests.gui.tray_stage import TrayStage
 
 
 @pytest.fixture
@@ -45,3 +46,31 @@ def desktops(artefacts: Path) -> Iterator[Callable[..., DesktopSession]]:
 def desktop(desktops: Callable[..., DesktopSession]) -> DesktopSession:
     """A whole desktop: window manager, tray and notifications."""
     return desktops()
+
+
+@pytest.fixture(scope="session")
+def base_hashes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the program remembers of the starter model once it has checked it, which takes seconds."""
+    from allie_desktop.models.catalogue import resolve_base
+
+    cache = tmp_path_factory.mktemp("cache")
+    resolve_base("starter", cache)
+    return cache / "base-hashes.json"
+
+
+@pytest.fixture
+def tray_stages(
+    desktops: Callable[..., DesktopSession], base_hashes: Path
+) -> Iterator[Callable[..., TrayStage]]:
+    """Make a desktop and a prepared home for the tray application; it is ended with the test."""
+    with ExitStack() as stack:
+
+        def make(*, parts: dict[str, Any] | None = None, **preparation: Any) -> TrayStage:
+            desktop = desktops(**(parts or {}))
+            stage = TrayStage(desktop.folder / "home", desktop)
+            stage.prepare(**{"base_hashes": base_hashes, **preparation})
+            # The desktop ends its programs: a worker must not outlive them.
+            stack.callback(stage.clean_up)
+            return stage
+
+        yield make

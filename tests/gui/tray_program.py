@@ -12,13 +12,14 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from allie_desktop import bootstrap
 from allie_desktop.bootstrap import Program
 from allie_desktop.cli.desktop_backend import DesktopBackend
-from allie_desktop.domain.judgement import Judgement, Verdict
+from allie_desktop.domain.judgement import Check, Judgement, Verdict
 from allie_desktop.domain.ports import Resources
 from allie_desktop.ipc.worker_client import SubprocessWorkerClient, WorkerPatience
 from allie_desktop.paths import AppPaths
@@ -63,6 +64,15 @@ class SmallProgram(Program):
     def need(self) -> Resources:
         return Resources(memory_bytes=1000, disk_bytes=1000)
 
+    def report_of(self, episode_id: str) -> Any:
+        known = super().report_of(episode_id)
+        if known is None:
+            return None
+        report, _, plan, version = known
+        judgement = judge_by_loss(report.measurements, seed=0)
+        check = Check(name="new", passed=True, severity="ok", words="", low=0.5, high=2.0)
+        return report, replace(judgement, checks=(check,)), plan, version
+
     def orchestrator(self, progress: Any) -> Any:
         made = super().orchestrator(progress)
         made._worker = SubprocessWorkerClient(
@@ -82,9 +92,40 @@ def main(arguments: Sequence[str]) -> int:
     from allie_desktop.ui import application
 
     backend = DesktopBackend(paths, program=SmallProgram)
+    _map_menus(paths.cache / "menu.json")
     if "--heartbeat" in arguments:
         _beat(application, QTimer, Path(arguments[arguments.index("--heartbeat") + 1]))
     return application.run(backend, tray_patience_seconds=60.0)
+
+
+def _map_menus(file: Path) -> None:
+    """Write down where the entries of a menu stand on the screen, whenever one opens."""
+    from PySide6.QtCore import QTimer
+    from PySide6.QtWidgets import QMenu
+
+    from allie_desktop.ui import tray
+
+    init = tray.Tray.__init__
+
+    def watch(menu: QMenu) -> None:
+        def write() -> None:
+            places = {}
+            for action in menu.actions():
+                if action.isVisible() and not action.isSeparator():
+                    middle = menu.mapToGlobal(menu.actionGeometry(action).center())
+                    places[action.text()] = [middle.x(), middle.y()]
+            scratch = file.with_suffix(".new")
+            scratch.write_text(json.dumps(places))
+            scratch.replace(file)
+
+        menu.aboutToShow.connect(lambda: QTimer.singleShot(100, write))
+
+    def wrapped(self: Any, *arguments: Any) -> None:
+        init(self, *arguments)
+        watch(self._menu)
+        watch(self._pauses)
+
+    tray.Tray.__init__ = wrapped
 
 
 def _beat(application: Any, timer_class: Any, file: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,7 +72,9 @@ class TrayStage:
             if conversations:
                 program.import_file(SAMPLES, "native")
 
-    def start(self, *arguments: str | Path, real: bool = False, **environment: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, *arguments: str | Path, real: bool = False, **environment: str
+    ) -> subprocess.Popen[bytes]:
         """Start the application; ``real``: through ``allie gui``, whose worker needs the model."""
         command: tuple[str | Path, ...] = ("-m", "allie_desktop", "gui") if real else (PROGRAM,)
         self.process = self.desktop.python(
@@ -88,43 +92,42 @@ class TrayStage:
         self.process.terminate()
         return self.process.wait(seconds)
 
+    def clean_up(self) -> None:
+        """End the application and its worker, whatever they do."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        pid = self.worker_pid()
+        if pid is not None and state_of(pid) not in ("", "Z"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def said(self) -> str:
         """What it printed."""
         return self.desktop.log("tray-program")
 
     # --- the menu ---
 
-    def open_menu(self) -> list[int]:
-        """Click the icon with the right button; return the menu's windows."""
+    def open_menu(self) -> dict[str, tuple[int, int]]:
+        """Click the icon with the right button; return where the entries stand."""
         x, y, width, height = self.icon()
-        before = self._popups()
-        self.desktop.click(x + width // 2, y + height // 2, button=3)
-        return wait_for(lambda: [w for w in self._popups() if w not in before], "the menu")
+        return self._opened(lambda: self.desktop.click(x + width // 2, y + height // 2, button=3))
 
-    def choose(self, *keys: str) -> None:
-        """Choose from the open menu by keys, as in "Down", "Return"."""
-        self.desktop.key(*keys)
-
-    def click_menu(self, label: str, *path: str) -> None:
+    def click_menu(self, *path: str) -> None:
         """Open the menu and click an entry by its label, then one of its submenu."""
-        (menu,) = self.open_menu()
-        self._click_entry(menu, label)
-        for entry in path:
-            before = {menu}
-            submenu = wait_for(lambda: [w for w in self._popups() if w not in before], "the submenu")[0]
-            self._click_entry(submenu, entry)
+        entries = self.open_menu()
+        for label in path[:-1]:
+            place = entries[label]
+            entries = self._opened(lambda place=place: self.desktop.click(*place))
+        self.desktop.click(*entries[path[-1]])
 
-    def _click_entry(self, menu: int, label: str) -> None:
-        x, y, width, height = self.desktop.place(menu)
-        row = self.rows()[label]
-        self.desktop.click(x + width // 2, y + round(row * height))
-
-    def rows(self) -> dict[str, float]:
-        """Return where entries stand in their menu, as shares of its height: read from a menu of our own."""
-        raise NotImplementedError
-
-    def _popups(self) -> list[int]:
-        return [w for w in self.desktop.windows("class", "python|allie") if self.desktop.place(w)[2] > 80]
+    def _opened(self, act: Callable[[], None]) -> dict[str, tuple[int, int]]:
+        file = self.paths.cache / "menu.json"
+        file.unlink(missing_ok=True)
+        act()
+        wait_for(file.exists, f"the menu; {self.said()}")
+        places: dict[str, tuple[int, int]] = {k: (x, y) for k, (x, y) in json.loads(file.read_text()).items()}
+        return places
 
     # --- the store ---
 
@@ -157,6 +160,3 @@ def state_of(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return ""
-
-
-assert sys.platform == "linux"

@@ -265,7 +265,7 @@ class Stage:
         )
         self.episode(6, EpisodeState.STOPPED, conversations=58)
         self.episode(
-            7, EpisodeState.COMPLETED, version="v1.2", parent="v1.1", conversations=112, report=REPORT
+            7, EpisodeState.COMPLETED, version="v1.2", parent="v1.1", conversations=53, report=REPORT
         )
 
     def fill_conversations(self, rounds: int = 5) -> None:
