@@ -96,7 +96,7 @@ class CodeFrame(QFrame):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(tokens.color("border"), 1))
-        painter.setBrush(tokens.color("sunken"))
+        painter.setBrush(tokens.color("surface"))
         area = self.rect().toRectF().adjusted(0.5, 0.5, -0.5, -0.5)
         painter.drawRoundedRect(area, theme.RADIUS_CARD, theme.RADIUS_CARD)
         painter.drawLine(1, _HEADER, self.width() - 2, _HEADER)

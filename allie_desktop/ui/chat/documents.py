@@ -79,16 +79,22 @@ def fill_markdown(document: QTextDocument, text: str, theme: Theme, points: floa
     """Show Markdown. ``points`` is the size of body text."""
     # The newline keeps a rule at the beginning from being taken for the opening of hidden front matter.
     document.setMarkdown("\n" + visible(text), _FEATURES)
+    document.setIndentWidth(points * 2.6)
     cursor = QTextCursor(document)
     cursor.beginEditBlock()
     _describe_images(document, cursor, theme)
+    tables = [frame for frame in document.rootFrame().childFrames() if isinstance(frame, QTextTable)]
+    for table in tables:
+        first = table.cellAt(0, 0)
+        inside = first.firstCursorPosition()
+        if inside.atBlockEnd() and inside.position() < first.lastPosition():
+            inside.deleteChar()  # the end of a quotation before the table lands in its first cell
     block = document.begin()
     while block.isValid():
         _style_block(block, cursor, theme, points)
         block = block.next()
-    for frame in document.rootFrame().childFrames():
-        if isinstance(frame, QTextTable):
-            _style_table(frame, theme)
+    for table in tables:
+        _style_table(table, theme)
     cursor.endEditBlock()
 
 
@@ -129,13 +135,17 @@ def _style_block(block: QTextBlock, cursor: QTextCursor, theme: Theme, points: f
     form = QTextBlockFormat()
     level = old.headingLevel()
     quoted = old.hasProperty(QTextFormat.Property.BlockQuoteLevel)
-    in_table = cursor.document().rootFrame() != _frame_at(block, cursor)
+    root = cursor.document().rootFrame()
+    in_table = root != _frame_at(block, cursor)
     if not old.hasProperty(QTextFormat.Property.BlockTrailingHorizontalRulerWidth):
         form.setLineHeight(_LINE_HEIGHT_PERCENT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
     if level:
         form.setTopMargin(points * 1.1)
         form.setBottomMargin(points * 0.45)
-    elif not in_table:
+    elif in_table:
+        form.setTopMargin(0)
+        form.setBottomMargin(0)
+    else:
         tight = block.textList() is not None
         form.setTopMargin(points * (0.12 if tight else 0.42))
         form.setBottomMargin(points * (0.12 if tight else 0.42))
@@ -149,6 +159,11 @@ def _style_block(block: QTextBlock, cursor: QTextCursor, theme: Theme, points: f
         shallow = block.textList().format()
         shallow.setIndent(_DEEPEST_INDENT)
         block.textList().setFormat(shallow)
+    if not in_table and not block.text() and _frame_at(block.previous(), cursor) != root:
+        # Qt wants a paragraph behind a table; nobody else does.
+        form.setLineHeight(1, QTextBlockFormat.LineHeightTypes.FixedHeight.value)
+        form.setTopMargin(0)
+        form.setBottomMargin(0)
     if not block.previous().isValid():
         form.setTopMargin(0)
     if not block.next().isValid():
@@ -158,7 +173,7 @@ def _style_block(block: QTextBlock, cursor: QTextCursor, theme: Theme, points: f
     for position, length, chars in _char_formats(block, theme, points, level=level, quoted=quoted):
         cursor.setPosition(position)
         cursor.setPosition(position + length, QTextCursor.MoveMode.KeepAnchor)
-        cursor.mergeCharFormat(chars)
+        cursor.setCharFormat(chars)
 
 
 def _frame_at(block: QTextBlock, cursor: QTextCursor) -> object:
@@ -174,9 +189,9 @@ def _char_formats(
     while not part.atEnd():
         fragment = part.fragment()
         old = fragment.charFormat()
-        form = QTextCharFormat()
+        form = QTextCharFormat(old)
         if level:
-            form.setProperty(QTextFormat.Property.FontSizeAdjustment, 0)
+            form.clearProperty(QTextFormat.Property.FontSizeAdjustment)  # it would win over the size
             form.setFontPointSize(points * _HEADING_FACTORS.get(level, 1.0))
             form.setFontWeight(QFont.Weight.DemiBold)
         if quoted:
@@ -184,11 +199,11 @@ def _char_formats(
         if old.fontFixedPitch():
             form.setFontFamilies([monospace_family()])
             form.setFontPointSize(points * 0.92 * (_HEADING_FACTORS.get(level, 1.0) if level else 1.0))
-            form.setBackground(QColor(theme.sunken if not theme.dark else theme.hover))
+            form.setBackground(QColor(theme.hover))
         if old.isAnchor():
             form.setForeground(QColor(theme.accent))
             form.setFontUnderline(True)
-        if form.propertyCount():
+        if form != old:
             changes.append((fragment.position(), fragment.length(), form))
         part += 1
     return changes
@@ -207,3 +222,10 @@ def _style_table(table: QTextTable, theme: Theme) -> None:
     if table.columns() > 4:
         form.setWidth(QTextLength(QTextLength.Type.PercentageLength, 100))
     table.setFormat(form)
+    bold = QTextCharFormat()
+    bold.setFontWeight(QFont.Weight.DemiBold)
+    for column in range(table.columns()):
+        cell = table.cellAt(0, column)
+        cursor = cell.firstCursorPosition()
+        cursor.setPosition(cell.lastPosition(), QTextCursor.MoveMode.KeepAnchor)
+        cursor.mergeCharFormat(bold)

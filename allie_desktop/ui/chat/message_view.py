@@ -23,7 +23,7 @@ SHOWN_CHARACTERS = 12_000
 
 _BUBBLE_PADDING = 14
 _BUBBLE_SHARE = 0.82
-_BETWEEN = 8
+_BETWEEN = 12
 _ABOVE, _BELOW = 10, 14
 
 
@@ -296,7 +296,8 @@ class MessageView(QWidget):
         height = view.height_at(inner)
         outer = inner + 2 * _BUBBLE_PADDING
         self._bubble = QRect(width - outer, y, outer, height + 20)
-        view.setGeometry(width - outer + _BUBBLE_PADDING, y + 10, inner, height)
+        # The space that a line has for itself is below its letters.
+        view.setGeometry(width - outer + _BUBBLE_PADDING, y + 12, inner, height)
         return y + height + 20 + _BETWEEN
 
     # --- what stands below it ---
@@ -344,7 +345,10 @@ class MessageView(QWidget):
         if self._bar is not None:
             self._bar.setVisible(visible)
             if visible:
-                self._bar.show_entry(self.entry, may_ask_again=self._may_ask_again, original=self._original)
+                again = (
+                    self._may_ask_again and self.entry.state is not ReplyState.FAILED
+                )  # that has its own button
+                self._bar.show_entry(self.entry, may_ask_again=again, original=self._original)
             elif self.entry.state in BUSY:
                 self._bar.deleteLater()
                 self._bar = None

@@ -13,6 +13,7 @@ from PySide6.QtGui import (
     QKeySequence,
     QPainter,
     QPaintEvent,
+    QResizeEvent,
     QShowEvent,
 )
 from PySide6.QtWidgets import (
@@ -47,7 +48,7 @@ from allie_desktop.ui.icons import pixmap
 from allie_desktop.ui.presenters.language import translate
 
 _TOLD_MILLISECONDS = 8_000
-_NARROW = 760
+_NARROW = 700
 
 
 class ChatPage(QWidget):
@@ -75,6 +76,7 @@ class ChatPage(QWidget):
         self.resize(1080, 740)
         self._begun = False
         self._shut = False
+        self._narrow = False
         self._theme: theme.Theme | None = None
         self.desk = LibraryDesk(open_library, self)
         self.model = ConversationModel(self.desk, self)
@@ -194,6 +196,14 @@ class ChatPage(QWidget):
         elif not self._shut:
             self.presenter.wake()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Give a narrow window to the conversation."""
+        narrow = event.size().width() < _NARROW
+        if narrow is not self._narrow:
+            self._narrow = narrow
+            self.panel.setVisible(not narrow)
+            self._line.setVisible(not narrow)
+
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """A window of its own keeps what is typed; the tray may show it again."""
         self.presenter.note_typed(self.composer.text)
@@ -238,6 +248,9 @@ class ChatPage(QWidget):
         session = self.presenter.session
         dialogue = session.dialogue
         empty = not dialogue.entries
+        focused = QApplication.focusWidget()
+        if focused is not None and self.transcript.isAncestorOf(focused):
+            self._focus_composer()  # what has the focus is about to go away
         self._stack.setCurrentWidget(self.welcome if empty else self.transcript)
         self.transcript.show_entries(dialogue.entries, may_ask_again=dialogue.can_ask_again())
         self.panel.select("" if session.is_new else session.id)
@@ -251,6 +264,8 @@ class ChatPage(QWidget):
     def _show_state(self) -> None:
         session = self.presenter.session
         self.composer.set_busy(busy=session.dialogue.is_busy)
+        entries = session.dialogue.entries
+        self.status.mute(entries[-1].note if entries else "")
         title = translate("Chat", "New chat") if session.is_new else session.title
         self.header.show_title(title, excluded=session.excluded, with_menu=not session.is_new)
 
@@ -459,12 +474,19 @@ class _Status(QWidget):
         self._layout.addWidget(self.again)
         self._standing = (Standing.WELL, "")
         self._sentence = ""
+        self._muted = ""
         self._show()
 
     def show_standing(self, standing: Standing, sentence: str) -> None:
         """Say how the chat process is."""
         if (standing, sentence) != self._standing:
             self._standing = (standing, sentence)
+            self._show()
+
+    def mute(self, sentence: str) -> None:
+        """Do not say what stands below the last answer already."""
+        if sentence != self._muted:
+            self._muted = sentence
             self._show()
 
     def tell(self, sentence: str) -> None:
@@ -479,6 +501,8 @@ class _Status(QWidget):
 
     def _show(self) -> None:
         standing, sentence = self._standing
+        if sentence == self._muted:
+            sentence = ""
         busy = standing in (Standing.STARTING, Standing.LOADING)
         self.line.setRange(0, 0 if busy else 1)
         self.line.setValue(0)
@@ -486,8 +510,8 @@ class _Status(QWidget):
         shown = self._sentence or sentence
         self.label.setText(shown)
         self.setAccessibleName(shown)
-        self.again.setVisible(standing is Standing.FAILED and not self._sentence)
-        side, upper = (14, 8) if failed else (6, 0)
+        self.again.setVisible(standing is Standing.FAILED and bool(sentence) and not self._sentence)
+        side, upper = (14, 8) if failed else (18, 0)
         self._layout.setContentsMargins(side, upper, side, upper)
         self.setVisible(bool(shown))
         if self.property("failed") is not failed:

@@ -52,6 +52,10 @@ QToolButton#send:focus { border: 2px solid $text; }
 QToolButton#send:disabled { background: $hover; border-color: $hover; }
 QLabel#composerHint { color: $text_soft; font-size: @smallpt; }
 
+QListView#conversations QScrollBar::handle:vertical, QAbstractScrollArea#transcript QScrollBar::handle:vertical {
+    background: $border; }
+QListView#conversations QScrollBar::handle:vertical:hover,
+QAbstractScrollArea#transcript QScrollBar::handle:vertical:hover { background: $border_strong; }
 QListView#conversations { background: transparent; border: none; padding: 0; border-radius: 0; }
 QListView#conversations:focus { border: none; }
 QPushButton#newChat { border-radius: 9px; padding: 8px 12px; text-align: left; font-weight: 600; }
