@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from allie_desktop.inference.engines import LocalEngines
     from allie_desktop.inference.torch_engine import TorchEngine
     from allie_desktop.ipc.episode_folder import EpisodeFolders
+    from allie_desktop.models.download import ModelDownloads
     from allie_desktop.models.exporting import Exported
     from allie_desktop.sensors.registry import Sensors
     from allie_desktop.services.collection import Collector
@@ -281,7 +282,24 @@ class Program:
         """Return the base model of the settings, checked; raise :class:`ModelError`."""
         from allie_desktop.models.catalogue import resolve_base
 
-        return resolve_base(self.preferences.base_model, self.paths.cache)
+        return resolve_base(self.preferences.base_model, self.paths.cache, downloads=self.paths.bases)
+
+    def downloads(self) -> ModelDownloads:
+        """Return who fetches base models."""
+        from allie_desktop.models.download import ModelDownloads
+
+        return ModelDownloads(self.paths.bases)
+
+    def choose_base(self, name: str) -> BaseModel:
+        """Let learning and chat stand on another base model from now on; return it. Raises :class:`ModelError`
+        when it cannot be used, and then nothing changes."""
+        from allie_desktop.models.catalogue import resolve_base
+
+        base = resolve_base(name, self.paths.cache, downloads=self.paths.bases)
+        self.settings.set("base_model", name)
+        self.__dict__.pop("versions", None)  # they belong to the other one
+        self.unload_engine()
+        return base
 
     @cached_property
     def versions(self) -> VersionFolders:

@@ -63,6 +63,11 @@ class AppPaths:
         return self.data / "models"
 
     @property
+    def bases(self) -> Path:
+        """The folder with the base models that were downloaded."""
+        return self.data / "bases"
+
+    @property
     def episodes(self) -> Path:
         """The folder with one folder an episode: plan, checkpoints, candidate, report."""
         return self.data / "episodes"

