@@ -36,10 +36,15 @@ _log = logging.getLogger(__name__)
 SLOTS = 4
 CONTEXT_TOKENS = 4096
 
+#: A reply begins with this share of the context reserved (or with all that it may have, if that is less),
+#: and gets more in steps as it grows.
+_FIRST_SHARE = 8
+_STEP = 128
+#: How far the library may be ahead of what was heard of it, in tokens, for each reply.
+_SLACK = 64
+
 #: Tokens computed between two looks at the clock and at the client, while a prompt is read.
 _BATCH = 256
-#: By how much a reply's part of the context grows at a time.
-_STEP = 128
 #: How long a reply waits for its next piece before it looks whether anybody still wants it.
 _LOOK_SECONDS = 0.1
 _CLOSE_SECONDS = 60.0
@@ -76,6 +81,7 @@ class LlamaEngine:
             marks=header.control_tokens,
         )
         self._context = min(context_tokens, header.number("context_length", context_tokens))
+        self._slots = slots
         self._pool = ContextPool(self._context, slots)
         self._closed = threading.Event()
         self._running = 0
@@ -92,31 +98,28 @@ class LlamaEngine:
     ) -> Iterator[ReplyEvent]:
         """See the port. ``cancelled`` is also asked from another thread."""
         watch = _Watch(cancelled, options.time_limit_seconds, self._closed)
+        counted: dict[str, int] = {}
         kept, dropped = fit(
             messages,
-            lambda part: self._count(part, watch),
+            lambda part: self._count(self._template.render(part), counted, watch),
             context=self._context,
             max_tokens=options.max_tokens,
         )
         text = self._template.render(kept)
-        reserve = len(text) // 3 + _STEP  # corrected by the first thing that the engine says
-        while True:
-            lease = self._pool.take(reserve, watch.ended)
-            if lease is None:
-                yield ReplyEnd(
-                    reason=watch.reason(), prompt_tokens=0, completion_tokens=0, dropped_messages=dropped
-                )
-                return
-            generation = _Generation(watch, lease)
+        limit = self._context if options.max_tokens is None else options.max_tokens
+        first = min(limit, self._context // _FIRST_SHARE)
+        lease = self._pool.take(self._count(text, counted, watch) + first, watch.ended)
+        if lease is None:
+            yield ReplyEnd(
+                reason=watch.reason(), prompt_tokens=0, completion_tokens=0, dropped_messages=dropped
+            )
+            return
+        generation = _Generation(watch, lease, first=first, limit=limit, context=self._context)
+        try:
             self._begin(_body(text, options), generation)
-            try:
-                yield from generation.events(dropped)
-            except _NeedsMoreRoomError as error:
-                reserve = error.tokens + _STEP
-            else:
-                return
-            finally:
-                generation.stop()
+            yield from generation.events(dropped)
+        finally:
+            generation.stop()
 
     def close(self) -> None:
         """Free the memory; requests in flight end with an error. Twice is once."""
@@ -128,18 +131,22 @@ class LlamaEngine:
             self._server = None
         _give_back_memory()
 
-    def _count(self, messages: Sequence[Message], watch: _Watch) -> int:
-        """Return the tokens of a prompt: exactly, unless it is so short that it fits anyway."""
-        text = self._template.render(messages)
-        size = len(text.encode())
-        if size <= self._context // 2:  # no token is shorter than a byte
+    def _count(self, text: str, counted: dict[str, int], watch: _Watch) -> int:
+        """Return the tokens of a prompt: exactly, or for a short one at least as many."""
+        size = len(text.encode()) + 1
+        if size <= self._context // _FIRST_SHARE:  # no token is shorter than a byte
             return size
-        lease = self._pool.take(0, watch.ended)
-        if lease is None:
-            return size
-        generation = _Generation(watch, lease)
-        self._begin({"prompt": text, "stream": True, "max_tokens": 1, "return_progress": True}, generation)
-        return generation.prompt_tokens_alone()
+        if text not in counted:
+            lease = self._pool.take(0, watch.ended)
+            if lease is None:
+                watch.reason()
+                return size
+            # The library counts, and computes nothing, when it is asked for more than the context holds.
+            filler = [0] * (self._context + _SLACK * self._slots)
+            generation = _Generation(watch, lease)
+            self._begin({"prompt": [text, *filler], "stream": True, "max_tokens": 1}, generation)
+            counted[text] = generation.refused_tokens() - len(filler)
+        return counted[text]
 
     def _begin(self, body: dict[str, Any], generation: _Generation) -> None:
         with self._idle:
@@ -164,14 +171,6 @@ class LlamaEngine:
             generation.end()
 
 
-class _NeedsMoreRoomError(Exception):
-    """The prompt is longer than was thought, and there is no room for it now."""
-
-    def __init__(self, tokens: int) -> None:
-        super().__init__(tokens)
-        self.tokens = tokens
-
-
 class _Watch:
     """Whether anybody still wants a reply."""
 
@@ -193,14 +192,18 @@ class _Watch:
 class _Generation:
     """One request: what the library's thread hears, and what the caller's thread gets of it."""
 
-    def __init__(self, watch: _Watch, lease: Lease) -> None:
+    def __init__(
+        self, watch: _Watch, lease: Lease, *, first: int = 0, limit: int = 0, context: int = 0
+    ) -> None:
         self._watch = watch
         self._lease = lease
+        self._first = first  # tokens of the reply that are reserved from the beginning
+        self._limit = limit
+        self._context = context
         self._heard: queue.SimpleQueue[str | dict[str, Any] | None] = queue.SimpleQueue()
         self._stopped = False
         self._prompt_tokens = 0
         self._tokens = 0
-        self._needs = 0
         self._full = False
 
     # --- the library's thread ---
@@ -213,7 +216,9 @@ class _Generation:
             return True
         progress = message.get("prompt_progress")
         if progress is not None:
-            return self._begun(int(progress["total"])) or self._stopped or self._watch.ended()
+            self._prompt_tokens = int(progress["total"])
+            self._lease.resize(min(self._prompt_tokens + self._first, self._context))
+            return self._stopped or self._watch.ended()
         choice = message["choices"][0]
         if choice["finish_reason"] is not None:
             self._heard.put(message)
@@ -221,19 +226,15 @@ class _Generation:
         self._tokens += 1
         if choice["text"]:
             self._heard.put(choice["text"])
-        used = self._prompt_tokens + self._tokens
-        if used + 1 >= self._lease.tokens and not self._lease.resize(self._lease.tokens + _STEP):
-            self._full = not self._lease.resize(used + 2)
+        self._grow(self._prompt_tokens + self._tokens)
         return self._full or self._stopped or self._watch.ended()
 
-    def _begun(self, total: int) -> bool:
-        """Correct the reservation, now that the length of the prompt is known."""
-        if not self._prompt_tokens:
-            self._prompt_tokens = total
-            self._heard.put({})
-            if not self._lease.resize(total + _STEP) and not self._lease.resize(total + 2):
-                self._needs = total
-        return bool(self._needs)
+    def _grow(self, used: int) -> None:
+        """Reserve more in time: the library is always some tokens ahead of what is heard of it."""
+        most = min(self._prompt_tokens + self._limit, self._context)
+        if self._lease.tokens < most and used + _SLACK >= self._lease.tokens:
+            self._lease.resize(min(self._lease.tokens + _STEP, most))
+        self._full = used >= self._lease.tokens and self._tokens < self._limit
 
     def fail(self, message: str) -> None:
         self._heard.put({"error": {"message": message}})
@@ -248,15 +249,15 @@ class _Generation:
         """Let the library end soon."""
         self._stopped = True
 
-    def prompt_tokens_alone(self) -> int:
-        """Wait until the length of the prompt is known, and let go of the rest."""
-        self._stopped = True
+    def refused_tokens(self) -> int:
+        """Return the length of a prompt that the library refuses for its length."""
+        found = None
         while (message := self._heard.get()) is not None:
-            if isinstance(message, dict) and (error := message.get("error")):
-                if "n_prompt_tokens" in error:
-                    return int(error["n_prompt_tokens"])
-                raise _broken(error)
-        return self._prompt_tokens
+            found = message
+        error = found.get("error", {}) if isinstance(found, dict) else {}
+        if "n_prompt_tokens" not in error:
+            raise _broken(error)
+        return int(error["n_prompt_tokens"])
 
     def events(self, dropped: int) -> Iterator[ReplyEvent]:
         """Yield the reply as it comes."""
@@ -272,8 +273,8 @@ class _Generation:
                 yield TextPiece(text=message)
                 continue
             if message is None:
-                if self._needs:
-                    raise _NeedsMoreRoomError(self._needs)
+                if not (self._full or self._watch.ended()):
+                    raise _broken({})
                 yield self._end("length" if self._full else self._watch.reason(), dropped)
                 return
             if error := message.get("error"):
@@ -328,7 +329,7 @@ def _start(base: Path, adapter: Path | None, threads: int | None, context: int, 
     if adapter is not None:
         params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
     params.verbosity = _QUIET
-    params.n_ctx = context
+    params.n_ctx = context + _SLACK * slots
     params.n_parallel = slots
     params.kv_unified = True  # one conversation may have the whole context; ContextPool shares it out
     params.n_batch = params.n_ubatch = _BATCH

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -78,4 +79,45 @@ def adapter(tiny_model, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("adapter")
     wrapped.save_pretrained(folder)
     assert json.loads((folder / "adapter_config.json").read_text())["r"] == 4
+    return folder
+
+
+@dataclass(frozen=True)
+class Twins:
+    """One model in both forms, and adapters for it."""
+
+    folder: Path  # safetensors
+    gguf: Path
+    adapter: Path
+    other: Path
+
+
+@pytest.fixture(scope="session")
+def twins(tmp_path_factory) -> Twins:
+    from tests.unit.learning.tiny import chatml_tokenizer, tiny_llama
+    from tests.unit.models.gguf_files import write_llama
+
+    root = tmp_path_factory.mktemp("twins")
+    tokenizer = chatml_tokenizer()
+    folder = root / "Tiny-Chat"
+    model = tiny_llama(len(tokenizer))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    gguf = write_llama(root / "Tiny-Chat.gguf", model, tokenizer)
+    return Twins(folder, gguf, random_lora(folder, root / "one", 1), random_lora(folder, root / "two", 2))
+
+
+def random_lora(model: Path, folder: Path, seed: int, **changes) -> Path:
+    """Write a PEFT folder whose weights change every answer."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(seed)
+    options = {"r": 4, "lora_alpha": 8, "target_modules": TARGETS, "task_type": "CAUSAL_LM"}
+    wrapped = get_peft_model(AutoModelForCausalLM.from_pretrained(model), LoraConfig(**(options | changes)))
+    for name, parameter in wrapped.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.2)
+    wrapped.save_pretrained(folder)
     return folder
