@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 #: How often the counter is asked beside a listener that hears for itself. An X server may keep an event
 #: back from a listener until it has something to tell another program, too.
 _CROSS_CHECK_SECONDS = 0.03
+#: A counter that falls by more than this was set back by input.
+_JITTER_SECONDS = 0.002
 #: A source that failed is left alone for so long.
 _RETRY_SECONDS = 1.0
 #: What the counter has seen, a listener has heard after this long, or it is blind.
@@ -153,6 +155,7 @@ class InputWatch:
     def _watch(self, hearing: _Hearing | None) -> None:
         """Ask the counters until the watch is no longer armed."""
         retry_at = dict.fromkeys((source.name for source in self._sources), 0.0)
+        before: float | None = None
         while True:
             armed_at, now = self._armed_at, self._clock()
             if armed_at is None:
@@ -177,7 +180,10 @@ class InputWatch:
                     break
             else:
                 self._way = "pynput" if hearing_now else ""
-            if idle is not None and idle < self._clock() - armed_at - grain:
+            since_armed = idle is not None and idle < self._clock() - armed_at - grain
+            fell = idle is not None and before is not None and idle < before - _JITTER_SECONDS
+            before = idle
+            if idle is not None and (since_armed or fell):
                 fired = self._fire()
                 could_hear = hearing is not None and hearing.could_hear(now - idle)
                 if fired and could_hear and not self._heard.wait(_HEARING_SECONDS):

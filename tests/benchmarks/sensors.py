@@ -113,6 +113,7 @@ def latency(presses: int, *, pynput: bool) -> dict[str, Any]:
         times.append(1000 * (at[-1] - began))
         xtest.fake_input(display, X.KeyRelease, key)
         display.sync()
+        time.sleep(0.1)  # the release is input as well
         while display.pending_events():
             display.next_event()
     blind = watch.blind
