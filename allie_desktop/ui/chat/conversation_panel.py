@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -76,6 +77,12 @@ class ConversationPanel(QWidget):
         self._magnifier = self.search.addAction(
             icon("chat-search", theme.current().text_soft, 16), QLineEdit.ActionPosition.LeadingPosition
         )
+        for button in self.search.findChildren(QToolButton):
+            button.setAccessibleName(
+                translate("Chat", "Search")
+                if button.defaultAction() is self._magnifier
+                else translate("Chat", "Clear the search")
+            )
         self.list = _List(self)
         self.list.setModel(model)
         self.list.setItemDelegate(_Delegate(self.list))

@@ -42,7 +42,7 @@ class MessageView(QWidget):
         super().__init__(parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.entry = entry
-        self._may_ask_again = False
+        self.may_ask_again = False
         self._shown_characters = SHOWN_CHARACTERS
         self._shown_text: str | None = None
         self._original = False
@@ -88,7 +88,7 @@ class MessageView(QWidget):
     def show_entry(self, entry: Entry, *, may_ask_again: bool) -> None:
         """Show a message, or what became of it; a reply that grows costs only what was added."""
         self.entry = entry
-        self._may_ask_again = may_ask_again
+        self.may_ask_again = may_ask_again
         self.setAccessibleName(_spoken_name(entry))
         self._show_text()
         busy = entry.state in BUSY
@@ -118,7 +118,7 @@ class MessageView(QWidget):
             self.editor.hide()
             self.editor.deleteLater()
             self.editor = None
-            self.show_entry(self.entry, may_ask_again=self._may_ask_again)
+            self.show_entry(self.entry, may_ask_again=self.may_ask_again)
             if self._bar is not None:
                 self._bar.edit.setFocus(Qt.FocusReason.OtherFocusReason)
             self.resized.emit()
@@ -346,7 +346,7 @@ class MessageView(QWidget):
             self._bar.setVisible(visible)
             if visible:
                 again = (
-                    self._may_ask_again and self.entry.state is not ReplyState.FAILED
+                    self.may_ask_again and self.entry.state is not ReplyState.FAILED
                 )  # that has its own button
                 self._bar.show_entry(self.entry, may_ask_again=again, original=self._original)
             elif self.entry.state in BUSY:
@@ -365,7 +365,7 @@ class MessageView(QWidget):
             self._note.button.clicked.connect(self.retry_wanted)
             self._note.show()
         failed = entry.state is ReplyState.FAILED
-        self._note.show_note(entry.note, failed=failed, retry=failed and self._may_ask_again)
+        self._note.show_note(entry.note, failed=failed, retry=failed and self.may_ask_again)
 
     def _on_copy(self) -> None:
         QGuiApplication.clipboard().setText(self.entry.shown_text)
@@ -373,7 +373,7 @@ class MessageView(QWidget):
 
     def _on_original(self, original: bool) -> None:
         self._original = original
-        self.show_entry(self.entry, may_ask_again=self._may_ask_again)
+        self.show_entry(self.entry, may_ask_again=self.may_ask_again)
         self.resized.emit()
 
     def _end_edit(self, text: str | None) -> None:

@@ -91,26 +91,23 @@ class Transcript(QAbstractScrollArea):
         del self._entries[len(entries) :], self._heights[len(entries) :], self._measured[len(entries) :]
         for place in [place for place in self._views if place >= len(entries)]:
             self._drop(place)
-        last = len(entries) - 1
-        ask_changed = may_ask_again != self._may_ask_again
         self._may_ask_again = may_ask_again
+        last = len(entries) - 1
         for place, entry in enumerate(entries):
             if place == len(self._entries):
                 self._entries.append(entry)
                 self._heights.append(_estimate(entry, column))
                 self._measured.append(0)
-            elif entry is not self._entries[place] or (ask_changed and place == last):
-                self._entries[place] = entry
-                if place not in self._views:
-                    self._heights[place] = _estimate(entry, column)
-            else:
                 continue
-            self._measured[place] = 0
-            if place in self._views:
-                self._views[place].show_entry(entry, may_ask_again=may_ask_again and place == last)
-        if len(entries) > 1 and last - 1 in self._views and ask_changed:
-            self._views[last - 1].show_entry(entries[last - 1], may_ask_again=False)
-            self._measured[last - 1] = 0
+            view = self._views.get(place)
+            again = may_ask_again and place == last
+            if view is not None and (entry is not self._entries[place] or view.may_ask_again is not again):
+                view.show_entry(entry, may_ask_again=again)
+                self._measured[place] = 0
+            elif entry is not self._entries[place]:
+                self._heights[place] = _estimate(entry, column)
+                self._measured[place] = 0
+            self._entries[place] = entry
         self._arrange()
 
     def to_bottom(self) -> None:
