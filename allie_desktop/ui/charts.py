@@ -385,7 +385,15 @@ class BeforeAfterChart(_Chart):
 
     def _draw_legend(self, painter: QPainter, metrics: QFontMetricsF, colors: Theme) -> None:
         x = 0.0
-        for words, color_name in ((self.tr("before"), "chart_muted"), (self.tr("after"), "success")):
+        found = {bar.better for bar in self._bars}
+        keys = [(self.tr("before"), "chart_muted")]
+        if None in found:
+            keys.append((self.tr("after"), "chart_1"))
+        if True in found:
+            keys.append((self.tr("after, proved better"), "success"))
+        if False in found:
+            keys.append((self.tr("after, worse"), "danger"))
+        for words, color_name in keys:
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(colors.color(color_name)))
             painter.drawRoundedRect(QRectF(x, metrics.height() / 2 - 4, 16, 9), 3, 3)

@@ -16,14 +16,10 @@ from allie_desktop.ui.presenters.words import (
     day_words,
     duration_words,
     moment_words,
-    percent_words,
 )
 
-#: Measures in which more is better; of the others, less.
-_MORE_IS_BETTER = frozenset({"chrf", "bleu", "safety", "consistency"})
-
-#: Of these neither more nor less is better.
-_NEUTRAL = frozenset({"length"})
+#: Losses on what was never trained: the chart of an episode.
+_HELD_OUT = ("new", "taught", "phrasings", "replay_holdout", "general")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +93,11 @@ def detail_words(episode: Episode) -> str:
 
 def gain_words(metrics: Mapping[str, object]) -> str:
     """Return by how much it surprises itself less: "Your kind of questions 18 % better, …"; or nothing."""
-    parts = []
+    parts: list[str] = []
     for name, words in (
-        ("phrasings", translate("Episodes", "what you taught {share} % less surprising")),
-        ("new", translate("Episodes", "your kind of questions {share} % less surprising")),
-        ("taught", translate("Episodes", "your corrections {share} % less surprising")),
+        ("phrasings", translate("Episodes", "what you taught surprises it {share} % less")),
+        ("new", translate("Episodes", "your kind of questions {share} % less")),
+        ("taught", translate("Episodes", "your corrections {share} % less")),
     ):
         means = _means(metrics, name)
         if means is None or means[0] <= 0 or len(parts) == 2:
@@ -142,18 +138,22 @@ def facts(episode: Episode, now: datetime) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def measure_bars(report: WorkerReport) -> tuple[MeasureBar, ...]:
-    """Return all measures of a report before and after."""
-    names = {words: name for name, words in MEASURE_NAMES.items()}
+def held_out_bars(report: WorkerReport, judgement: Judgement) -> tuple[MeasureBar, ...]:
+    """Return the losses on material that was never trained, before and after. Better and worse is what the
+    gate proved; a difference within its margins is neither."""
+    checks = {check.name: check for check in judgement.checks}
+    names = {MEASURE_NAMES[name]: name for name in _HELD_OUT}
     bars = []
     for row in measure_rows(report):
-        name = names.get(row.name, row.name)
+        name = names.get(row.name)
+        if name is None:
+            continue
+        check = checks.get(name)
         better: bool | None = None
-        if name not in _NEUTRAL and number(row.before, row.unit) != number(row.after, row.unit):
-            better = (row.after > row.before) is (name in _MORE_IS_BETTER)
-        if name == "general_kl":
-            # It always grows a little; what matters is the budget, which the checks speak of.
-            better = None
+        if check is not None and check.severity == "violation":
+            better = False
+        elif check is not None and (check.low or 0) > 0:
+            better = True
         bars.append(
             MeasureBar(
                 name=translate("Episodes", row.name),
@@ -165,13 +165,6 @@ def measure_bars(report: WorkerReport) -> tuple[MeasureBar, ...]:
             )
         )
     return tuple(bars)
-
-
-def held_out_bars(report: WorkerReport) -> tuple[MeasureBar, ...]:
-    """Return the losses on material that was never trained: what the chart of an episode shows first."""
-    shown = {MEASURE_NAMES[name] for name in ("new", "taught", "phrasings", "replay_holdout", "general")}
-    wanted = {translate("Episodes", words) for words in shown}
-    return tuple(bar for bar in measure_bars(report) if bar.name in wanted)
 
 
 def check_rows(judgement: Judgement) -> tuple[tuple[str, str, str], ...]:
@@ -204,19 +197,6 @@ def material_rows(plan: Plan) -> Iterator[tuple[str, str]]:
             asked = [m.content for m in example.messages if m.role.value == "user"]
             told = [m.content for m in example.messages if m.weight > 0]
             yield (asked[-1] if asked else ""), (told[-1] if told else "")
-
-
-def redaction_words(redactions: Mapping[str, int]) -> str:
-    """Return what was made unreadable before training, in one sentence; empty for nothing."""
-    if not redactions:
-        return ""
-    parts = ", ".join(f"{count:,} × {kind}" for kind, count in sorted(redactions.items()))
-    return translate("Episodes", "Made unreadable before training: {parts}.").format(parts=parts)
-
-
-def share_words(done: float) -> str:
-    """Return a progress in percent."""
-    return percent_words(done)
 
 
 def _verdict(episode: Episode) -> tuple[str, str, str]:

@@ -48,6 +48,7 @@ class LiveView:
     waiting: bool
     training: Points
     held_out: Points
+    planned_steps: int
 
 
 class LiveEpisode:
@@ -58,6 +59,7 @@ class LiveEpisode:
         self._phase: Phase = "prepare"
         self._step = 0
         self._total = 0
+        self._planned_steps = 0
         self._what = ""
         self._loss: float | None = None
         self._left: float | None = None
@@ -117,6 +119,7 @@ class LiveEpisode:
             waiting=self._waiting,
             training=tuple(self._training),
             held_out=tuple(self._held_out),
+            planned_steps=self._planned_steps,
         )
 
     def _enter(self, phase: Phase, total: int) -> None:
@@ -129,6 +132,8 @@ class LiveEpisode:
         self._what, self._left, self._waiting = event.what, event.seconds_left, False
         if event.total > 0:
             self._reach(event.phase, event.step / event.total)
+        if event.phase == "train":
+            self._planned_steps = event.total
         if event.phase == "train" and event.loss is not None and math.isfinite(event.loss):
             self._loss = event.loss
             _keep(self._training, event.step, event.loss)

@@ -72,15 +72,11 @@ def comparison(left: VersionRow, right: VersionRow) -> tuple[tuple[str, str, str
     """Return name and both values of every measure that one of the two has."""
     rows = []
     for name, words in MEASURE_NAMES.items():
-        values = [_candidate(one.metrics, name) for one in (left, right)]
-        if any(value is not None for value in values):
-            rows.append((translate("Episodes", words), *(value or "–" for value in values)))
-    rows.append(
-        (
-            translate("Versions", "Conversations learnt from"),
-            *(f"{one.conversations:,}" if not one.is_base else "–" for one in (left, right)),
-        )
-    )
+        one, two = _candidate(left.metrics, name), _candidate(right.metrics, name)
+        if one is not None or two is not None:
+            rows.append((translate("Episodes", words), one or "–", two or "–"))
+    learnt = ["–" if one.is_base else f"{one.conversations:,}" for one in (left, right)]
+    rows.append((translate("Versions", "Conversations learnt from"), learnt[0], learnt[1]))
     return tuple(rows)
 
 
@@ -93,8 +89,8 @@ def measures(row: VersionRow) -> tuple[tuple[str, str, str, str], ...]:
     for name, words in MEASURE_NAMES.items():
         measure = known.get(name)
         if isinstance(measure, Mapping):
-            values = (_shown(measure, arm) for arm in ("base", "active", "candidate"))
-            rows.append((translate("Episodes", words), *values))
+            base, before, after = (_shown(measure, arm) for arm in ("base", "active", "candidate"))
+            rows.append((translate("Episodes", words), base, before, after))
     return tuple(rows)
 
 

@@ -43,7 +43,7 @@ class ConversationsTab(QWidget):
         self.search.setPlaceholderText(self.tr("Search in what was said"))
         self.search.setAccessibleName(self.tr("Search conversations"))
         self.search.setClearButtonEnabled(True)
-        self.search.setMaximumWidth(320)
+        self.search.setFixedWidth(320)
         self._delay = QTimer(self)
         self._delay.setSingleShot(True)
         self._delay.setInterval(_SEARCH_DELAY_MS)
@@ -67,10 +67,10 @@ class ConversationsTab(QWidget):
         measured = self.fontMetrics()
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for section, widest in enumerate(
-            ("Chat window  ", "28 September 2025, 02:14", "Quality  ", "Not good enough"), 1
+            ("Other programs", "28 September 2025, 02:14", "Quality  ", "Not good enough"), 1
         ):
             header.setSectionResizeMode(section, QHeaderView.ResizeMode.Fixed)
-            header.resizeSection(section, measured.horizontalAdvance(widest) + 24)
+            header.resizeSection(section, measured.horizontalAdvance(widest) + 40)
         self.view.selectionModel().selectionChanged.connect(self._on_selection)
         self._chosen_words = text("", "soft", wrap=False)
         self.leave_out = button(

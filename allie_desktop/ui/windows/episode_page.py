@@ -46,6 +46,9 @@ from allie_desktop.ui.windows.services import EpisodeReport, WindowServices
 
 _LESSONS_AT_ONCE = 12
 
+#: The others stand under "What was checked".
+_REASONS_SHOWN = 3
+
 
 class EpisodePage(QWidget):
     """Reads the report in a thread; ``back`` when the person wants the list, ``said`` for messages."""
@@ -78,7 +81,7 @@ class EpisodePage(QWidget):
         )
         self.undo_button.hide()
         back_button = button(
-            self.tr("History"), self.back.emit, "quiet", icon="back", name=self.tr("Back to the history")
+            self.tr("History"), self.back.emit, "link", icon="back", name=self.tr("Back to the history")
         )
         content = QWidget()
         self._layout = QVBoxLayout(content)
@@ -144,7 +147,7 @@ class EpisodePage(QWidget):
             report, judgement, plan, _version = known
             sections = (
                 self._answers(report),
-                self._better(report),
+                self._better(report, judgement),
                 self._checks(judgement),
                 self._training(report),
                 self._numbers(report),
@@ -169,7 +172,7 @@ class EpisodePage(QWidget):
         grid.setColumnStretch(1, 1)
         inside = column(self._headline, spacing=theme.SPACE_3)
         if len(episode.reasons) > 1:
-            inside.addLayout(_bullets(episode.reasons))
+            inside.addLayout(_bullets(episode.reasons[:_REASONS_SHOWN]))
         inside.addWidget(line())
         inside.addLayout(grid)
         return frame("card", inside)
@@ -180,8 +183,8 @@ class EpisodePage(QWidget):
             return None
         return _section(self.tr("Before and after"), AnswerList(samples))
 
-    def _better(self, report: WorkerReport) -> QWidget | None:
-        bars = words.held_out_bars(report)
+    def _better(self, report: WorkerReport, judgement: Judgement) -> QWidget | None:
+        bars = words.held_out_bars(report, judgement)
         if not bars:
             return None
         chart = BeforeAfterChart(self.tr("Surprise on material it was not trained on"), empty="")

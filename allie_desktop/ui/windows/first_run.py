@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QSettings, Qt, Signal
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import (
@@ -48,7 +50,7 @@ class FirstRun(QDialog):
         super().__init__(parent)
         self.setWindowTitle(self.tr("Welcome to Allie"))
         self.setWindowIcon(icons.app_icon())
-        self.resize(700, 620)
+        self.resize(700, 590)
         self.setMinimumSize(600, 540)
         self._services = services
         self._memory = memory
@@ -78,6 +80,7 @@ class FirstRun(QDialog):
         layout.addLayout(footer)
         self.setLayout(layout)
         self._show_step()
+        self.next.setFocus(Qt.FocusReason.OtherFocusReason)
         if services.models is not None:
             self._background.run(services.models, self._on_models, self._on_no_models)
 
@@ -166,7 +169,7 @@ class FirstRun(QDialog):
         for radio in (self.consent_yes, self.consent_no):
             radio.setAccessibleName(radio.text())
             self._consents.addButton(radio)
-            box.addWidget(radio)
+            box.addWidget(frame("card", column(radio), margins=theme.SPACE_2))
         self.consent_yes.setChecked(self._services.preferences.current.consent_given)
         self._consents.buttonToggled.connect(self._show_step)
         self._error = text("", "error")
@@ -273,9 +276,9 @@ class FirstRun(QDialog):
         self._error.hide()
         return True
 
-    def _on_models(self, choices: tuple[ModelChoice, ...]) -> None:
+    def _on_models(self, choices: Sequence[ModelChoice]) -> None:
         if choices:
-            self._place_models(choices)
+            self._place_models(tuple(choices))
 
     def _on_no_models(self, _error: AllieError) -> None:
         """The starter model is offered anyway."""

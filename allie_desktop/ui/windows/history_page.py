@@ -37,6 +37,9 @@ class HistoryPage(QWidget):
         self.view.setItemDelegate(HistoryDelegate(self.view))
         self.view.opened.connect(self._on_opened)
         self._stack = QStackedWidget()
+        self._learn_button = button(self.tr("Learn now"), services.learn_now, "primary", icon="spark")
+        # Without consent the sidebar has the button that comes first.
+        self._learn_button.setVisible(services.preferences.current.consent_given)
         self._empty = empty_state(
             "history",
             self.tr("Nothing learnt yet"),
@@ -44,7 +47,7 @@ class HistoryPage(QWidget):
                 "When there are enough good conversations and you are away, Allie learns from them. Each time "
                 "it does, a line with the result appears here."
             ),
-            button(self.tr("Learn now"), services.learn_now, "primary", icon="spark"),
+            self._learn_button,
         )
         self._broken = text("", "error")
         self._broken.setAlignment(Qt.AlignmentFlag.AlignCenter)

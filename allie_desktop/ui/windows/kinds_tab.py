@@ -154,8 +154,10 @@ class KindsTab(QWidget):
         ):
             return
         self.setEnabled(False)
-        chosen = {"source": kind.key} if self._of_sources else {"topic": kind.key}
-        self._background.run(lambda: forget(**chosen), self._on_forgotten, self._on_not_forgotten)
+        source, topic = (kind.key, "") if self._of_sources else ("", kind.key)
+        self._background.run(
+            lambda: forget(source=source, topic=topic), self._on_forgotten, self._on_not_forgotten
+        )
 
     def _on_forgotten(self, versions: Sequence[str]) -> None:
         self.setEnabled(True)

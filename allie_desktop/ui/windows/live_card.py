@@ -72,7 +72,8 @@ class LiveCard(QFrame):
                 Line(name=self.tr("each step"), points=view.training, color_name="chart_muted"),
                 Line(name=self.tr("average"), points=smoothed(view.training, 9), color_name="chart_1"),
                 Line(name=self.tr("never trained on"), points=view.held_out, color_name="chart_3", dots=True),
-            )
+            ),
+            reaches=float(view.planned_steps),
         )
 
     def _on_stop(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QCoreApplication, QSettings, QSize, Qt
@@ -81,7 +82,7 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(middle)
         self.toast = Toast(self)
         for number, (name, _, _) in enumerate(names, start=1):
-            self._shortcut(f"Ctrl+{number}", lambda page=name: self.show_page(page))
+            self._shortcut(f"Ctrl+{number}", partial(self.show_page, name))
         self._shortcut("Ctrl+W", self.close)
         self._shortcut("Esc", self._on_escape)
         self._shortcut("Ctrl+,", lambda: self.show_page(SETTINGS))
@@ -104,6 +105,9 @@ class MainWindow(QMainWindow):
         self._stack.setCurrentWidget(page)
         self.sidebar.show_page(name)
         page.setFocus(Qt.FocusReason.OtherFocusReason)
+        focused: QWidget | None = self.focusWidget()
+        if focused is None or not page.isAncestorOf(focused):
+            self.sidebar.buttons[name].setFocus(Qt.FocusReason.OtherFocusReason)
         return page
 
     def show_episode(self, episode_id: str) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtCore import QEvent, QRect, QSize, Qt, QTimer
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem
+
+#: What the style sheet takes of a cell's width, and a little more.
+_PADDING = 30
 
 
 class NumbersTable(QTableWidget):
@@ -24,6 +28,7 @@ class NumbersTable(QTableWidget):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setTabKeyNavigation(False)
         self.setWordWrap(True)
+        self.setTextElideMode(Qt.TextElideMode.ElideNone)
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         for number, row in enumerate(rows):
             for place, words in enumerate(row):
@@ -37,8 +42,15 @@ class NumbersTable(QTableWidget):
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         for place in range(1, len(head)):
-            self.horizontalHeaderItem(place).setTextAlignment(right)
+            title = self.horizontalHeaderItem(place)
+            if title is not None:
+                title.setTextAlignment(right)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(0)
+        self._later.timeout.connect(self._fit)
+        header.sectionResized.connect(lambda *_: self._later.start())
         self._fit()
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
@@ -50,10 +62,10 @@ class NumbersTable(QTableWidget):
 
     minimumSizeHint = sizeHint  # noqa: N815 - Qt's name
 
-    def resizeEvent(self, event) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001, N802 - Qt's name
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Give wrapped rows their height."""
         super().resizeEvent(event)
-        self._fit()
+        self._later.start()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
         """Measure again in another font."""
@@ -62,5 +74,12 @@ class NumbersTable(QTableWidget):
             self._fit()
 
     def _fit(self) -> None:
-        self.resizeRowsToContents()
+        # By hand: Qt measures a wrapped cell without the padding that the style sheet gives it.
+        metrics, room = self.fontMetrics(), QRect(0, 0, max(40, self.columnWidth(0) - _PADDING), 10_000)
+        for number in range(self.rowCount()):
+            item = self.item(number, 0)
+            words = "" if item is None else item.text()
+            self.setRowHeight(
+                number, metrics.boundingRect(room, Qt.TextFlag.TextWordWrap, words).height() + 16
+            )
         self.updateGeometry()

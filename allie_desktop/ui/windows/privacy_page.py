@@ -78,8 +78,9 @@ class PrivacyPage(QWidget):
             made = self._makers[index]()
             self._made[index] = made
             placeholder = self._stack.widget(index)
-            self._stack.removeWidget(placeholder)
-            placeholder.deleteLater()
+            if placeholder is not None:
+                self._stack.removeWidget(placeholder)
+                placeholder.deleteLater()
             self._stack.insertWidget(index, made)
         self._stack.setCurrentIndex(index)
 

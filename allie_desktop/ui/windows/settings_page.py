@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, Qt, QTimer
+from PySide6.QtCore import QEvent, QItemSelectionModel, Qt, QTimer
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -69,7 +69,8 @@ class SettingsPage(QWidget):
         self.groups.setFrameShape(QFrame.Shape.NoFrame)
         for group in Group:
             self.groups.addItem(translate("Options", group.value))
-        self.groups.currentRowChanged.connect(self._on_group)
+        # The selection, not the current row: a list that gets the focus makes a row current by itself.
+        self.groups.itemSelectionChanged.connect(self._on_group_selected)
 
         self._stack = QStackedWidget()
         self._stack.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -141,6 +142,10 @@ class SettingsPage(QWidget):
         self._rows.setdefault(spec.name, []).append(made)
         return made
 
+    def _on_group_selected(self) -> None:
+        if self.groups.selectedItems():
+            self._on_group(self.groups.currentRow())
+
     def _on_group(self, index: int) -> None:
         if index >= 0:
             if self.search.text():
@@ -159,10 +164,9 @@ class SettingsPage(QWidget):
     def _on_search(self) -> None:
         words = self.search.text()
         if not words.strip():
-            if self.groups.currentRow() < 0:
-                self.groups.setCurrentRow(0)
-            else:
-                self._on_group(self.groups.currentRow())
+            current = max(0, self.groups.currentRow())
+            self.groups.setCurrentRow(current, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+            self._on_group(current)
             self._drop_results()
             return
         before = self._results
@@ -181,10 +185,7 @@ class SettingsPage(QWidget):
             page = scrolling(nothing, self.tr("Settings found"))
         self._stack.addWidget(page)
         self._stack.setCurrentWidget(page)
-        blocked = self.groups.blockSignals(True)
-        self.groups.setCurrentRow(-1)
         self.groups.clearSelection()
-        self.groups.blockSignals(blocked)
         self._drop(before)
         self._results = page
 

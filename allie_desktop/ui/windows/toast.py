@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
-from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
+from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QKeyEvent
 from PySide6.QtWidgets import QFrame, QWidget
 
 from allie_desktop.ui import theme
@@ -20,6 +20,7 @@ class Toast(QFrame):
 
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
+        self._window = window
         self.setProperty("role", "toast")
         self.setAccessibleName(self.tr("Message"))
         self._label = text("")
@@ -62,7 +63,7 @@ class Toast(QFrame):
         return bool(super().eventFilter(watched, event))
 
     def _place(self) -> None:
-        window = self.parentWidget()
+        window = self._window
         x = (window.width() - self.width()) // 2
         self.move(max(theme.SPACE_2, x), window.height() - self.height() - theme.SPACE_5)
 
@@ -71,7 +72,7 @@ class Toast(QFrame):
         if self._do is not None:
             self._do()
 
-    def keyPressEvent(self, event) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001, N802 - Qt's name
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Escape closes it."""
         if event.key() == Qt.Key.Key_Escape:
             self.hide()

@@ -152,7 +152,7 @@ class VersionsPage(QWidget):
         self._detail.put(*parts, spacing=theme.SPACE_3)
 
     def _actions(self, chosen: VersionRow) -> QVBoxLayout:
-        use = button(self.tr("Use this version…"), lambda: self._on_use(chosen), "primary", icon="undo")
+        use = button(self.tr("Use this version…"), lambda: self._on_use(chosen), "primary")
         use.setEnabled(not chosen.active)
         first = row(use, spacing=theme.SPACE_2)
         if not chosen.is_base:
