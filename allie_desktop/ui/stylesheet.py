@@ -23,7 +23,7 @@ QLabel[kind="success"] { color: $success; }
 QLabel[kind="warning"] { color: $warning; }
 QLabel[kind="number"] { font-size: @title; font-weight: 600; }
 QLabel[kind="brand"] { font-size: @heading; font-weight: 700; }
-QLabel[kind="badge"] { border-radius: 9px; padding: 2px 9px; font-size: @small; font-weight: 600;
+QLabel[kind="badge"] { border-radius: 8px; padding: 2px 8px; font-size: @small; font-weight: 600;
     background: $sunken; color: $text_soft; }
 QLabel[kind="badge"][tone="success"] { background: $success_soft; color: $success; }
 QLabel[kind="badge"][tone="warning"] { background: $warning_soft; color: $warning; }
@@ -117,7 +117,7 @@ QCheckBox:focus, QRadioButton:focus { border: 1px solid $accent; }
 QCheckBox::indicator, QRadioButton::indicator { width: 16px; height: 16px; border: 1px solid $border_strong;
     background: $surface; }
 QCheckBox::indicator { border-radius: 4px; }
-QRadioButton::indicator { border-radius: 8px; }
+QRadioButton::indicator { border-radius: 9px; }
 QCheckBox::indicator:checked { background: $accent; border-color: $accent; image: url(allie:check-$name.svg); }
 QRadioButton::indicator:checked { background: $surface; border: 5px solid $accent; width: 8px; height: 8px; }
 QCheckBox:disabled, QRadioButton:disabled { color: $text_faint; }
@@ -142,7 +142,7 @@ QTableView, QListView, QTreeView { background: $surface; border: 1px solid $bord
 QTableView::item, QListView::item { padding: 6px 10px; border: none; }
 QTableView::item:selected, QListView::item:selected { background: $accent_soft; color: $text; }
 QTableView::item:hover, QListView::item:hover { background: $sunken; }
-QTableView:focus, QListView:focus { border: 2px solid $accent; }
+QTableView:focus { border: 1px solid $accent; }
 QListView[kind="groups"] { background: transparent; border: none; }
 QListView[kind="groups"]::item { padding: 8px 10px; border-radius: 7px; border: 1px solid transparent;
     color: $text; margin: 1px 0; }
@@ -153,6 +153,8 @@ QListView[kind="groups"]::item:selected:focus { border: 1px solid $accent; }
 QHeaderView { background: transparent; border: none; }
 QHeaderView::section { background: $surface; color: $text_soft; border: none; border-bottom: 1px solid $border;
     padding: 8px 10px; font-size: @small; font-weight: 600; }
+QHeaderView::section:first { border-top-left-radius: 9px; }
+QHeaderView::section:last { border-top-right-radius: 9px; }
 QTableCornerButton::section { background: $surface; border: none; }
 
 QTabBar { background: transparent; qproperty-drawBase: 0; }
