@@ -18,8 +18,10 @@ from allie_desktop.domain.readings import SensorState
 
 _log = logging.getLogger(__name__)
 
-#: How long a source that failed is left alone. Some failures cost a file search or a connection attempt.
+#: How long a source that failed is left alone, twice as long each time up to a limit: some failures cost a
+#: file search or a connection attempt.
 RETRY_SECONDS = 5.0
+LONGEST_RETRY_SECONDS = 60.0
 
 
 class UnavailableError(Exception):
@@ -55,6 +57,7 @@ class Source(Protocol):
 class _Failure:
     words: str
     remedy: str
+    pause_seconds: float
     retry_at: float
 
 
@@ -125,18 +128,23 @@ class Sensor:
         try:
             found = source.read(own_pids)
         except UnavailableError as error:
-            pause = self.lasting_seconds if error.lasting else self.retry_seconds
-            self._put_aside(source, error.words, error.remedy, pause)
+            self._put_aside(source, error.words, error.remedy, lasting=error.lasting)
             return {}
         except Exception as error:  # noqa: BLE001 - a broken sensor is an unknown reading, whatever broke
             words = f"{source.name} failed ({type(error).__name__}: {error})"
-            self._put_aside(source, words, "", self.retry_seconds)
+            self._put_aside(source, words, "", lasting=False)
             return {}
         self._failures.pop(source.name, None)
         return found
 
-    def _put_aside(self, source: Source, words: str, remedy: str, pause_seconds: float) -> None:
-        self._failures[source.name] = _Failure(words, remedy, self.clock() + pause_seconds)
+    def _put_aside(self, source: Source, words: str, remedy: str, *, lasting: bool) -> None:
+        before = self._failures.get(source.name)
+        pause = self.retry_seconds
+        if lasting:
+            pause = self.lasting_seconds
+        elif before is not None:
+            pause = min(max(pause, 2 * before.pause_seconds), max(pause, LONGEST_RETRY_SECONDS))
+        self._failures[source.name] = _Failure(words, remedy, pause, self.clock() + pause)
         _close(source)
 
     def _log_change(self) -> None:

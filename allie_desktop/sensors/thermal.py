@@ -37,7 +37,7 @@ class CpuTemperature:
             values = [entry.current for entry in all_of_them.get(driver, ()) if entry.current is not None]
             if values:
                 return {"cpu_celsius": float(max(values))}
-        raise UnavailableError("the processor has no thermometer that the system knows")
+        raise UnavailableError("the processor has no thermometer that the system knows", lasting=True)
 
     def close(self) -> None:
         """See :meth:`sensors.sensor.Source.close`."""

@@ -87,6 +87,20 @@ def test_a_failing_source_is_closed_put_aside_and_tried_again(error):
     assert bad.asked == 2
 
 
+def test_a_source_that_keeps_failing_is_tried_ever_more_rarely_but_each_minute():
+    clock = Clock()
+    absent = Told("absent", [UnavailableError("Nobody answers.")])
+    made = sensor(absent, clock=clock)
+    asked_at = []
+    while clock.now < 1300.0:
+        before = absent.asked
+        made.read(frozenset())
+        if absent.asked > before:
+            asked_at.append(clock.now - 1000.0)
+        clock.now += 1.0
+    assert asked_at == [0.0, 5.0, 15.0, 35.0, 75.0, 135.0, 195.0, 255.0]
+
+
 def test_what_lasts_is_looked_at_rarely():
     clock = Clock()
     absent = Told("absent", [UnavailableError("There is no driver.", lasting=True)])
