@@ -205,7 +205,7 @@ class RolloutService:
                 if record is None:
                     record = RolloutRecord(
                         version=version,
-                        previous=BASE,
+                        previous=self._ancestors(version)[0],
                         stage=Stage.HEALTHY,
                         share=1.0,
                         started_at=now,
@@ -283,15 +283,10 @@ class RolloutService:
 
     def _soundest(self, record: RolloutRecord, *, without: str = "") -> str:
         """Return the version to go back to: the previous one, else the nearest ancestor that verifies."""
-        parents = {one.metadata.version: one.metadata.parent for one in self._versions.all()}
-        line = [record.previous]
-        name: str | None = record.version
-        while name is not None and len(line) <= len(parents) + 1:
-            name = parents.get(name)
-            if name is not None:
-                line.append(name)
-        for candidate in line:
-            if candidate in (BASE, record.version, without):
+        for candidate in (record.previous, *self._ancestors(record.version)):
+            if candidate == BASE:
+                break
+            if candidate in (record.version, without):
                 continue
             try:
                 self._versions.verify(candidate)
@@ -300,6 +295,16 @@ class RolloutService:
                 continue
             return candidate
         return BASE
+
+    def _ancestors(self, version: str) -> list[str]:
+        """Return what a version was made from, nearest first, as far as that is known; then the base model."""
+        parents = {one.metadata.version: one.metadata.parent for one in self._versions.all()}
+        line: list[str] = []
+        parent = parents.get(version)
+        while parent is not None and parent not in line:
+            line.append(parent)
+            parent = parents.get(parent)
+        return [*line, BASE]
 
     def _restore(self, record: RolloutRecord) -> None:
         if record.automatic:
