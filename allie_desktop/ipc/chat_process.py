@@ -96,7 +96,7 @@ class ChatProcess:
 
     @property
     def current_address(self) -> ChatAddress | None:
-        """Where it listens now; None while it does not. Another one after each start."""
+        """Where it listens now; None while it does not. Perhaps another one after each start."""
         return self._address
 
     @property
@@ -195,7 +195,7 @@ class ChatProcess:
         self._problem = ""
         while True:
             line = process.next_line(_LOOK_SECONDS)
-            if line is Silence.END or process.has_ended():
+            if line is Silence.END or (line is Silence.NOTHING_YET and process.has_ended()):
                 return
             if stopping.is_set() and not asked_to_end:
                 asked_to_end = True
