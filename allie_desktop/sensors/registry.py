@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -68,7 +69,7 @@ class Sensors:
         ``patience_seconds`` and a few milliseconds. The first reading after a start may lack what takes
         longer to open, and always lacks the processor's load, which needs two looks.
         """
-        pids = frozenset(own_pids)
+        pids = frozenset(own_pids) | {os.getpid()}
         deadline = self._clock() + patience_seconds
         for lane in self._lanes:
             lane.ask(pids)
