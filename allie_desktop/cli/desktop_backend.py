@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from allie_desktop.bootstrap import Program, bring_up_to_date
 from allie_desktop.domain.errors import AllieError, ModelError
@@ -25,10 +25,13 @@ from allie_desktop.services.scheduler import Scheduler
 from allie_desktop.services.yielding import Yielding
 
 if TYPE_CHECKING:
+    from allie_desktop.ipc.chat_process import ChatProcess
     from allie_desktop.ipc.probe_process import ProcessProbe
     from allie_desktop.services.orchestrator import Orchestrator
-    from allie_desktop.ui.backend import Controls, Window
+    from allie_desktop.ui.backend import Controls
+    from allie_desktop.ui.chat.ports import ChatLibrary
     from allie_desktop.ui.windows.feed import LearningFeed
+    from allie_desktop.ui.windows.services import WindowServices
 
 
 class DesktopBackend:
@@ -39,7 +42,8 @@ class DesktopBackend:
         self._make_program = program
         # Read by whoever freezes and releases, from any thread; written by the background's thread.
         self._release_seconds = Preferences().release_memory_seconds
-        self._windows: contextlib.ExitStack | None = None
+        self._windows = contextlib.ExitStack()
+        self.wants_wiping = False
 
     @property
     def data_folder(self) -> Path:
@@ -110,30 +114,54 @@ class DesktopBackend:
         with self._make_program(self._paths, probe=probe) as program:
             yield DesktopEpisode(program, probe, began, progress)
 
-    def make_window(self, feed: LearningFeed, controls: Controls) -> Window:
+    def window_services(
+        self,
+        feed: LearningFeed,
+        controls: Controls,
+        *,
+        chat_page: Callable[[Any], Any],
+        open_folder: Callable[[Path], None],
+    ) -> WindowServices:
         """See :class:`Backend`."""
-        from allie_desktop.cli.desktop_windows import make_window
+        from allie_desktop.cli.desktop_windows import window_services
 
-        return make_window(self._program_of_windows(), feed, controls)
+        program = self._windows.enter_context(self._make_program(self._paths))
 
-    def first_run(self, feed: LearningFeed, controls: Controls) -> Window | None:
+        def delete_everything() -> None:
+            self.wants_wiping = True
+            controls.leave_soon()
+
+        return window_services(
+            program,
+            self._make_program,
+            feed,
+            controls,
+            chat_page=chat_page,
+            open_folder=open_folder,
+            delete_everything=delete_everything,
+        )
+
+    def chat_process(self, on_change: Callable[[], None]) -> ChatProcess:
         """See :class:`Backend`."""
-        from allie_desktop.cli.desktop_windows import make_first_run
+        from allie_desktop.ipc.chat_process import ChatProcess
 
-        return make_first_run(self._program_of_windows(), feed, controls)
+        process = ChatProcess(folder=self._paths.cache, log_file=self._paths.chat_log, on_change=on_change)
+        self._windows.callback(process.stop)
+        return process
+
+    @contextlib.contextmanager
+    def open_library(self) -> Iterator[ChatLibrary]:
+        """See :class:`Backend`."""
+        from allie_desktop.ui.chat.library import StoreLibrary
+
+        with self._make_program(self._paths) as program:
+            yield StoreLibrary(program.conversations, program.collector(), forget=program.forget)
 
     def close(self) -> None:
         """See :class:`Backend`."""
-        if self._windows is not None:
-            self._windows.close()
+        self._windows.close()
 
     # --- inside ---
-
-    def _program_of_windows(self) -> Program:
-        if self._windows is None:
-            self._windows = contextlib.ExitStack()
-            self._program = self._windows.enter_context(self._make_program(self._paths))
-        return self._program
 
     @staticmethod
     def _set_up_right(program: Program) -> None:
@@ -206,9 +234,7 @@ class _Readings:
         from dataclasses import replace
 
         own = [os.getpid()]
-        sensed = replace(
-            self._program.sensors.read(own), chat_busy=self._is_busy(self._paths.chat_busy)
-        )
+        sensed = replace(self._program.sensors.read(own), chat_busy=self._is_busy(self._paths.chat_busy))
         return self._program.readings(sensed)
 
 

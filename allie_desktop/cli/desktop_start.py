@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,13 @@ def start(*, show: str | None = None, end: bool = False, no_tray_wait: bool = Fa
     application = _application()
     patience = 0.0 if no_tray_wait else application.TRAY_PATIENCE_SECONDS
     code: int = application.run(backend, page=show, tray_patience_seconds=patience)
+    if backend.wants_wiping:
+        from allie_desktop.cli.desktop_windows import wipe
+
+        logging.shutdown()
+        wipe(paths)
+        command = backend.command
+        os.execv(command[0], command)  # noqa: S606 - our own command, as on the first day
     return code
 
 

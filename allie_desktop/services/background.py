@@ -23,6 +23,7 @@ from allie_desktop.domain.ports import Alert, AlertRepository
 from allie_desktop.domain.preferences import Preferences
 from allie_desktop.domain.readings import Readings
 from allie_desktop.domain.requests import Notice, Origin
+from allie_desktop.domain.versions import BASE
 from allie_desktop.services.episode_result import EpisodeResult
 from allie_desktop.services.notices import Notices
 from allie_desktop.services.preferences import PreferencesService
@@ -202,7 +203,8 @@ class Background:
         now_answers = self._rollback(version)
         if now_answers == version:
             return ""
-        return f"{version} was undone. {now_answers} answers again."
+        who = "The base model" if now_answers == BASE else now_answers
+        return f"{version} was undone. {who} answers again."
 
     # --- what happens ---
 

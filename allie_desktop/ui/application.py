@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLocale, QObject, QSocketNotifier, Qt, QTimer
+from PySide6.QtCore import QLocale, QObject, QSocketNotifier, Qt, QTimer, Signal
 from PySide6.QtWidgets import QApplication, QMessageBox
 
 from allie_desktop.domain.errors import AllieError
@@ -22,7 +22,7 @@ from allie_desktop.domain.requests import Notice
 from allie_desktop.services.background import Background, Order, Standing, pause_moment
 from allie_desktop.services.episode_result import EpisodeResult
 from allie_desktop.services.yielding import Stage, Yielding
-from allie_desktop.ui.backend import HISTORY, Backend, Window
+from allie_desktop.ui.backend import HISTORY, Backend
 from allie_desktop.ui.notifications import Notifier, notifier_of_this_system
 from allie_desktop.ui.session_signals import SessionSignals, SleepInhibitor
 from allie_desktop.ui.single_instance import QUIT, SingleInstance
@@ -30,6 +30,7 @@ from allie_desktop.ui.threads import BackgroundThread, EpisodeThread
 from allie_desktop.ui.tray import Tray
 
 if TYPE_CHECKING:
+    from allie_desktop.ui.opening import Windows
     from allie_desktop.ui.windows.feed import LearningFeed
 
 #: How long to wait for a tray before the window is opened instead, and how often to look.
@@ -47,6 +48,8 @@ _log = logging.getLogger(__name__)
 class Application(QObject):
     """Joins tray, windows, notifications and the two threads. GUI thread; it also is the windows' ``Controls``."""
 
+    _leave_wanted = Signal()
+
     def __init__(self, app: QApplication, backend: Backend, instance: SingleInstance) -> None:
         super().__init__()
         self._app = app
@@ -54,8 +57,7 @@ class Application(QObject):
         self._instance = instance
         self._standing: Standing | None = None
         self._feed: LearningFeed | None = None
-        self._window: Window | None = None
-        self._first: Window | None = None
+        self._windows: Windows | None = None
         self._episode: EpisodeThread | None = None
         self._episode_id = ""
         self._leaving = False
@@ -78,6 +80,7 @@ class Application(QObject):
         self._tray.resume.connect(self.resume)
         self._tray.page.connect(self.open)
         self._tray.leave.connect(self.leave)
+        self._leave_wanted.connect(self.leave, Qt.ConnectionType.QueuedConnection)
         self._instance.asked.connect(self._on_asked)
         self._notifier.acted.connect(self._on_notice_action)
         self._session.sleeping.connect(self._on_sleeping)
@@ -122,6 +125,8 @@ class Application(QObject):
         ended = self._background.wait(_THREAD_END_MS) and ended
         self._inhibitor.release()
         self._notifier.close()
+        if self._windows is not None:
+            self._windows.close()
         self._tray.hide()
         self._instance.release()
         with contextlib.suppress(AllieError):
@@ -132,13 +137,11 @@ class Application(QObject):
 
     def open(self, page: str = "") -> None:
         """Open the window at a page, or where it was."""
-        if self._open_first_run():
+        windows = self._all_windows()
+        if windows is None or windows.show_first_run():
             return
-        window = self._main_window()
-        if window is not None:
-            window.bring_forward(page)
-            self._background.post(Background.alerts_seen)
-            self._background.look()
+        windows.main().bring_forward(page)
+        self._background.post(Background.alerts_seen)
 
     def learn_now(self) -> None:
         """See :class:`ui.backend.Controls`."""
@@ -183,18 +186,24 @@ class Application(QObject):
         """See :class:`ui.backend.Controls`."""
         self._background.look()
 
+    def leave_soon(self) -> None:
+        """See :class:`ui.backend.Controls`."""
+        self._leave_wanted.emit()
+
     # --- what happens ---
 
     def _on_standing(self, standing: Standing) -> None:
         is_first = self._standing is None
         self._standing = standing
         self._tray.set_standing(standing)
-        if is_first and standing.needs_consent:
-            self._open_first_run()
-        feed = self._feed
-        if feed is not None:
-            _feed_standing(feed, standing)
-            feed.wait(standing.stage in (Stage.FROZEN, Stage.LEAVING))
+        if self._windows is not None:
+            self._windows.set_standing(standing)
+        if self._feed is not None and standing.running:
+            self._feed.wait(standing.stage in (Stage.FROZEN, Stage.LEAVING))
+        if is_first and standing.needs_consent and not self._leaving:
+            windows = self._all_windows()
+            if windows is not None:
+                windows.show_first_run()
 
     def _on_order(self, order: Order) -> None:
         if self._leaving:
@@ -202,7 +211,7 @@ class Application(QObject):
         episode = EpisodeThread(self._backend, self._yielding, order)
         queued = Qt.ConnectionType.QueuedConnection
         episode.began.connect(self._on_began, queued)
-        episode.event.connect(self._on_event, queued)
+        episode.heard.connect(self._on_event, queued)
         episode.over.connect(self._on_over, queued)
         self._episode = episode
         episode.start(EpisodeThread.Priority.LowPriority)
@@ -241,8 +250,8 @@ class Application(QObject):
             self.undo_version(notice.subject)
             return
         self.open(HISTORY if notice.episode else "")
-        if notice.episode and self._window is not None:
-            self._window.show_episode(notice.episode)
+        if notice.episode and self._windows is not None:
+            self._windows.main().show_episode(notice.episode)
 
     def _on_pause(self, choice: str) -> None:
         self.pause(pause_moment(choice, datetime.now().astimezone()))
@@ -265,37 +274,31 @@ class Application(QObject):
         if self._feed is not None:
             self._feed.versions_changed.emit()
             self._feed.episodes_changed.emit()
+        if self._windows is not None and self._windows.say(words):
+            return
         now = datetime.now().astimezone()
         self._notifier.show(Notice(key=f"said:{now.isoformat()}", title="Allie", body=words, created_at=now))
 
     # --- windows ---
 
-    def _main_window(self) -> Window | None:
-        if self._window is None:
+    def _all_windows(self) -> Windows | None:
+        """Return the windows; None when they cannot be had, which is said."""
+        if self._windows is None:
+            from allie_desktop.ui.opening import Windows
+
             try:
-                self._window = self._backend.make_window(self._learning_feed(), self)
+                self._windows = Windows(self._app, self._backend, self, self._learning_feed())
+                if self._standing is not None:
+                    self._windows.set_standing(self._standing)
             except AllieError as error:
                 self._ask("Allie cannot open its window", str(error), yes="")
-        return self._window
-
-    def _open_first_run(self) -> bool:
-        """Show the window of the first run; False when the person went through it."""
-        try:
-            self._first = self._backend.first_run(self._learning_feed(), self)
-        except AllieError as error:
-            _log.warning("The first run cannot be shown: %s", error)
-            self._first = None
-        if self._first is not None:
-            self._first.bring_forward()
-        return self._first is not None
+        return self._windows
 
     def _learning_feed(self) -> LearningFeed:
         if self._feed is None:
             from allie_desktop.ui.windows.feed import LearningFeed
 
             self._feed = LearningFeed(self)
-            if self._standing is not None:
-                _feed_standing(self._feed, self._standing)
             if self._episode is not None and self._episode_id:
                 self._feed.begin(self._episode_id)
         return self._feed
@@ -360,21 +363,6 @@ def say_to_running(backend: Backend, message: str) -> bool:
     """Say something to the running instance (a page, or ``quit``); False when there is none."""
     instance = SingleInstance(backend.data_folder)
     return instance.say(message)
-
-
-def _feed_standing(feed: LearningFeed, standing: Standing) -> None:
-    from allie_desktop.ui.icons import TrayState
-    from allie_desktop.ui.windows.feed import Status
-
-    feed.set_status(
-        Status(
-            state=TrayState(standing.mood.value),
-            headline=standing.headline,
-            notes=(*(alert.message for alert in standing.alerts), *standing.notes),
-            can_learn_now=not standing.running,
-            paused=standing.paused,
-        )
-    )
 
 
 class _signals:  # noqa: N801 - a context manager that reads as one

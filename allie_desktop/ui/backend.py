@@ -17,7 +17,12 @@ from allie_desktop.services.episode_result import EpisodeResult
 from allie_desktop.services.yielding import Yielding
 
 if TYPE_CHECKING:
+    from PySide6.QtWidgets import QWidget
+
+    from allie_desktop.ui.chat.ports import ChatLibrary
+    from allie_desktop.ui.chat.server import SupervisedProcess
     from allie_desktop.ui.windows.feed import LearningFeed
+    from allie_desktop.ui.windows.services import WindowServices
 
 #: The pages that the tray opens.
 CHAT, HISTORY, SETTINGS = "chat", "history", "settings"
@@ -58,17 +63,10 @@ class Controls(Protocol):
         """Take a version back, if it is the one that answers."""
 
     def look_again(self) -> None:
-        """Preferences, conversations or versions changed: look again at once."""
+        """Preferences, conversations or versions changed: look again at once. Any thread."""
 
-
-class Window(Protocol):
-    """The window of the program, which hides when it is closed. GUI thread."""
-
-    def bring_forward(self, page: str = "") -> None:
-        """Show it over all others, at a page (one of the names above) or where it was."""
-
-    def show_episode(self, episode_id: str) -> None:
-        """Turn to one episode."""
+    def leave_soon(self) -> None:
+        """End the program; a running episode writes its checkpoint first. Any thread."""
 
 
 class Backend(Protocol):
@@ -100,11 +98,21 @@ class Backend(Protocol):
     def release_memory_seconds(self) -> float:
         """How long a frozen worker keeps its memory. Any thread."""
 
-    def make_window(self, feed: LearningFeed, controls: Controls) -> Window:
-        """Return the main window, not yet shown. GUI thread; takes a moment."""
+    def window_services(
+        self,
+        feed: LearningFeed,
+        controls: Controls,
+        *,
+        chat_page: Callable[[QWidget], QWidget],
+        open_folder: Callable[[Path], None],
+    ) -> WindowServices:
+        """Return what windows are given. GUI thread; opens the store, and raises :class:`AllieError`."""
 
-    def first_run(self, feed: LearningFeed, controls: Controls) -> Window | None:
-        """Return the window of the first run, None when the person went through it. GUI thread."""
+    def chat_process(self, on_change: Callable[[], None]) -> SupervisedProcess:
+        """Return the chat process, not started. ``on_change`` is called in any thread."""
+
+    def open_library(self) -> AbstractContextManager[ChatLibrary]:
+        """Return the conversations as the chat window changes them, for the calling thread."""
 
     def close(self) -> None:
-        """Give back what windows used. GUI thread."""
+        """Give back what windows used, and end the chat process. GUI thread."""

@@ -15,6 +15,7 @@ import selectors
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
@@ -250,6 +251,13 @@ class _BusLine:
                 connection.close()
 
 
+def _choose(
+    window: QWidget, chosen: Callable[[Notice, str], None], notice: Notice, action: str, _checked: bool
+) -> None:
+    chosen(notice, action)
+    window.close()
+
+
 def _markup(text: str) -> str:
     """Return text for a body, in which daemons read a little markup."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -280,7 +288,7 @@ def _toast(notice: Notice, chosen: Callable[[Notice, str], None], gone: Callable
     row.addStretch(1)
     for action in notice.actions:
         button = QPushButton(action.label)
-        button.clicked.connect(lambda _=False, name=action.name: (chosen(notice, name), window.close()))
+        button.clicked.connect(partial(_choose, window, chosen, notice, action.name))
         row.addWidget(button)
     close = QPushButton("Close")
     close.clicked.connect(window.close)

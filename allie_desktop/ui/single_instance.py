@@ -6,6 +6,7 @@ import getpass
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QLockFile, QObject, Signal
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
@@ -57,9 +58,8 @@ class SingleInstance(QObject):
 
     def holder(self) -> int | None:
         """Return the process id of who holds the lock."""
-        known = self._lock.getLockInfo()
-        pid = known[0] if isinstance(known, tuple) else None
-        return int(pid) if pid else None
+        known: Any = self._lock.getLockInfo()
+        return int(known[0]) or None
 
     def release(self) -> None:
         """Let others be the one."""

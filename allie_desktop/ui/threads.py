@@ -124,7 +124,7 @@ class EpisodeThread(QThread):
     """Runs one episode and tells what happens. The worker is another process; this only listens to it."""
 
     began = Signal(str)  # the episode's id
-    event = Signal(object)  # WorkerEvent, thinned
+    heard = Signal(object)  # WorkerEvent, thinned
     over = Signal(object, object, object)  # Order, EpisodeResult or None, AllieError or None
 
     def __init__(
@@ -160,4 +160,4 @@ class EpisodeThread(QThread):
             if now - self._last_step < _STEP_SECONDS:
                 return
             self._last_step = now
-        self.event.emit(event)
+        self.heard.emit(event)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
@@ -38,17 +40,15 @@ class Tray(QObject):
         self._detail = ""
         self._menu = QMenu()
         self._menu.setToolTipsVisible(True)
-        self._status = self._menu.addAction("Starting…")
-        self._status.setEnabled(False)
-        self._more = self._menu.addAction("")
-        self._more.setEnabled(False)
+        self._status = self._add("Starting…", lambda: self.page.emit(HISTORY))
+        self._more = self._add("", lambda: self.page.emit(HISTORY))
         self._more.setVisible(False)
         self._menu.addSeparator()
         self._learn = self._add("Learn now", self.learn_now.emit)
         self._stop = self._add("Stop learning", self.stop.emit)
         self._pauses = self._menu.addMenu("Pause")
         for name, label in PAUSES:
-            self._pauses.addAction(label, lambda chosen=name: self.pause.emit(chosen))
+            self._pauses.addAction(label).triggered.connect(partial(self._on_pause, name))
         self._resume = self._add("Resume", self.resume.emit)
         self._menu.addSeparator()
         for name, label in ((CHAT, "Chat"), (HISTORY, "History"), (SETTINGS, "Settings")):
@@ -140,6 +140,9 @@ class Tray(QObject):
         tip = f"Allie — {_short(line)}"
         if self._icon.toolTip() != tip:
             self._icon.setToolTip(tip)
+
+    def _on_pause(self, name: str, _checked: bool) -> None:
+        self.pause.emit(name)
 
     def _on_activated(self, reason: QSystemTrayIcon.ActivationReason) -> None:
         if reason in (
