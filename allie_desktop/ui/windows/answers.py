@@ -70,8 +70,8 @@ class AnswerList(QWidget):
         self._layout = column(*map(AnswerCard, samples[:_FIRST_SHOWN]), spacing=theme.SPACE_3)
         self.setLayout(self._layout)
         self._more = button(_tr("Show {count} more").format(count=len(self._rest)), self._on_more, "link")
-        self._more.setVisible(bool(self._rest))
         self._layout.addLayout(row(self._more, 1))
+        self._more.setVisible(bool(self._rest))
 
     def _on_more(self) -> None:
         self._more.hide()

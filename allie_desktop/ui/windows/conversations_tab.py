@@ -80,7 +80,6 @@ class ConversationsTab(QWidget):
         )
         self.let_in = button(self.tr("Learn from it again"), lambda: self._set_excluded(excluded=False))
         self.forget = button(self.tr("Forget…"), self._on_forget, "danger", icon="trash")
-        self.forget.setVisible(services.forget is not None)
         self._stack = QStackedWidget()
         self._nothing = empty_state(
             "chat",
@@ -99,6 +98,7 @@ class ConversationsTab(QWidget):
         layout.addLayout(row(self.search, 1, self._chosen_words))
         layout.addWidget(self._stack, 1)
         layout.addLayout(row(self.leave_out, self.let_in, 1, self.forget))
+        self.forget.setVisible(services.forget is not None)
         services.feed.conversations_changed.connect(self._delay.start)
         self.setFocusProxy(self.search)
         self.reload()

@@ -282,8 +282,9 @@ class EpisodePage(QWidget):
         inside.addLayout(row(self._more_lessons, 1))
         self._lessons_shown = 0
         self._lesson_rows = tuple(words.material_rows(plan))
+        made = _section(self.tr("What it was trained on"), frame("card", inside))
         self._on_more_lessons(3)
-        return _section(self.tr("What it was trained on"), frame("card", inside))
+        return made
 
     def _on_more_lessons(self, count: int = _LESSONS_AT_ONCE) -> None:
         first = self._lessons_shown

@@ -30,7 +30,7 @@ class HistoryPage(QWidget):
         self._services = services
         self.model = HistoryModel(services.episodes, services.clock, self)
         self._count = text("", "soft", wrap=False)
-        self.live = LiveCard(services)
+        self.live = LiveCard(services, self)
         self.view = _EpisodeList()
         self.view.setAccessibleName(self.tr("Learning episodes, newest first"))
         self.view.setModel(self.model)
@@ -39,7 +39,8 @@ class HistoryPage(QWidget):
         self._stack = QStackedWidget()
         self._learn_button = button(self.tr("Learn now"), services.learn_now, "primary", icon="spark")
         # Without consent the sidebar has the button that comes first.
-        self._learn_button.setVisible(services.preferences.current.consent_given)
+        if not services.preferences.current.consent_given:
+            self._learn_button.hide()
         self._empty = empty_state(
             "history",
             self.tr("Nothing learnt yet"),

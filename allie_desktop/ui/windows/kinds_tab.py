@@ -112,7 +112,8 @@ class KindsTab(QWidget):
             "quiet",
             name=self.tr("Forget all of {kind}").format(kind=kind.title),
         )
-        forget.setVisible(self._services.forget is not None)
+        if self._services.forget is None:
+            forget.hide()
         forget.setEnabled(kind.count > 0)
         words = column(
             text(kind.title, "subheading", wrap=False),

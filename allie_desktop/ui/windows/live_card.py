@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QFrame, QProgressBar, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QProgressBar, QVBoxLayout, QWidget
 
 from allie_desktop.ui import theme
 from allie_desktop.ui.charts import Line, LineChart, smoothed
@@ -17,8 +17,8 @@ from allie_desktop.ui.windows.services import WindowServices
 class LiveCard(QFrame):
     """Is visible while an episode runs. GUI thread."""
 
-    def __init__(self, services: WindowServices) -> None:
-        super().__init__()
+    def __init__(self, services: WindowServices, parent: QWidget) -> None:
+        super().__init__(parent)
         self.setProperty("role", "card")
         self.setAccessibleName(self.tr("Running episode"))
         self._services = services

@@ -134,11 +134,13 @@ class PrivacyPage(QWidget):
 
     def _make_exits(self) -> QWidget:
         self._export_button = button(self.tr("Export all…"), self._on_export, icon="download")
-        self._export_button.setVisible(self._services.export_to is not None)
+        if self._services.export_to is None:
+            self._export_button.hide()
         self._delete_button = button(
             self.tr("Delete everything…"), self._on_delete_everything, "danger", icon="trash"
         )
-        self._delete_button.setVisible(self._services.delete_everything is not None)
+        if self._services.delete_everything is None:
+            self._delete_button.hide()
         export_words = text(
             self.tr("One file with every conversation, your ratings and corrections included."), "soft"
         )
