@@ -74,7 +74,6 @@ class ModelChoicePanel(QWidget):
         self._progress.show()
         for one in self.buttons.values():
             one.setEnabled(False)
-        self.ready_changed.emit(False)
         last = 0.0
 
         def progress(step: Download) -> None:
@@ -88,6 +87,7 @@ class ModelChoicePanel(QWidget):
         self._background.run(
             lambda: download(repository, progress, cancel.is_set), self._on_fetched, self._on_failed
         )
+        self.ready_changed.emit(False)
 
     def _tile(self, choice: ModelChoice) -> QFrame:
         radio = QRadioButton(choice.title)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QItemSelectionModel, Qt, QTimer
-from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtGui import QFocusEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -91,8 +91,11 @@ class SettingsPage(QWidget):
         end = preferences.observe(self._on_preferences)
         self.destroyed.connect(lambda: end())  # noqa: PLW0108 - the signal has an argument
         self.groups.setCurrentRow(0)
-        self.setFocusProxy(self.groups)
-        QWidget.setTabOrder(self.search, self.groups)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802 - Qt's name
+        """Hand the focus on. Not by a focus proxy: the tabulator would then leave out what is made before it."""
+        super().focusInEvent(event)
+        self.groups.setFocus(event.reason())
 
     def show_group(self, group: Group) -> None:
         """Turn to a group."""
