@@ -13,7 +13,7 @@ class X11Idle:
     """:class:`sensors.sensor.Source` of ``idle_seconds`` under X11; 0.06 ms a reading."""
 
     name = "the X server's idle counter"
-    watch_seconds = 0.02
+    watch_seconds = 0.03
     grain_seconds = 0.005
 
     def __init__(self, display_name: str | None = None) -> None:

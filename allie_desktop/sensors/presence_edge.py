@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 #: How often the counter is asked beside a listener that hears for itself. An X server may keep an event
 #: back from a listener until it has something to tell another program, too.
-_CROSS_CHECK_SECONDS = 0.03
+_CROSS_CHECK_SECONDS = 0.05
 #: A counter that falls by more than this was set back by input.
 _JITTER_SECONDS = 0.002
 #: A source that failed is left alone for so long.
