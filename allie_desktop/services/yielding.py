@@ -109,7 +109,9 @@ class Yielding:
 
     def review(self, holds: str) -> None:
         """Take the next step, given the reason against going on in words (empty: none). Call it often."""
-        if holds:
+        if self._stage is Stage.LEAVING:
+            self._ask_to_leave()  # again: it may not have been there to be asked
+        elif holds:
             self._calm_since = None
             if not self._freeze(holds) and self._stage is Stage.FROZEN:
                 self._reason = holds
@@ -121,8 +123,6 @@ class Yielding:
                 self._calm_since = now
             if now - self._calm_since >= self._calm_seconds:
                 self._go_on()
-        if self._stage is Stage.LEAVING:
-            self._ask_to_leave()  # again: it may not have been there to be asked
 
     def leave(self, reason: str) -> None:
         """Stage 2 at once: before sleep, at the end of the program, or because the person said so."""
