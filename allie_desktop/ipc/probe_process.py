@@ -75,7 +75,7 @@ class ProcessProbe:
                 self._process = None
             with contextlib.suppress(psutil.Error):
                 process.kill()
-            process.wait()
+            process.communicate()  # closes the pipes, too
         return _answers(process.returncode, out, err)
 
     def suspend(self) -> None:

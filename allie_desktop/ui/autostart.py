@@ -82,7 +82,6 @@ class DesktopEntry:
         return (
             "[Desktop Entry]\n"
             "Type=Application\n"
-            "Version=1.5\n"
             f"Name={_NAME}\n"
             "Comment=Learns from your conversations while you are away\n"
             f"Exec={exec_line(self._command)}\n"
