@@ -8,7 +8,7 @@ compared with what the turn should have been, so that nothing is ever trained on
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from allie_desktop.domain.errors import ModelError
 from allie_desktop.domain.planning import Message
 
 _MARK = "\u2063allie-mark\u2063"
+_LOOKS_LIKE_A_MARK = re.compile(r"<\|[\w.-]+\|>|<<?/?[A-Z]+>>?|\[/?[A-Z_]+\]|<(?:start|end)_of_turn>")
 
 
 class UnsupportedConversationError(ValueError):
@@ -42,8 +43,22 @@ class ChatFormat:
         special = {i: t.content for i, t in tokenizer.added_tokens_decoder.items() if t.special}
         special |= dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
         self._special_ids = frozenset(special)
-        marks = sorted((re.escape(t) for t in special.values() if len(t) > 2), key=len)
-        self._marks = re.compile("|".join(reversed(marks))) if marks else None
+        self._marks = _any_of(special.values())
+        self._marks = _any_of([*special.values(), *self._template_marks()])
+
+    def _template_marks(self) -> list[str]:
+        """Return what the template writes around the words and what looks like a mark, whether or not the
+        tokenizer knows it as one: TinyLlama's ``<|user|>`` is plain text to its own tokenizer."""
+        user, reply = (Message(role=r, content=_MARK) for r in (Role.USER, Role.ASSISTANT))
+        system = Message(role=Role.SYSTEM, content=_MARK)
+        found: list[str] = []
+        for messages in ([system, user, reply, user], [user, reply, user]):
+            try:
+                around = self.render(messages, reply=True).split(_MARK)
+            except UnsupportedConversationError:
+                continue
+            found += [mark for text in around for mark in _LOOKS_LIKE_A_MARK.findall(text)]
+        return found
 
     def clean(self, text: str) -> str:
         """Return ``text`` without the model's control marks, which only the template may write."""
@@ -132,6 +147,12 @@ class ChatFormat:
             raise UnsupportedConversationError("the template does not give back the words that were put in")
         for i in inside:
             weights[i] = messages[index].weight
+
+
+def _any_of(marks: Iterable[str]) -> re.Pattern[str] | None:
+    """Return a pattern for any of ``marks``, longer ones first; None when there are none."""
+    escaped = sorted({re.escape(mark) for mark in marks if len(mark) > 2}, key=lambda m: (-len(m), m))
+    return re.compile("|".join(escaped)) if escaped else None
 
 
 def _squeezed(text: str) -> str:

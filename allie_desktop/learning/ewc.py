@@ -19,6 +19,7 @@ drawn from the model, and gradients are squared token by token, never as a mean 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,13 +77,17 @@ class FisherFactors:
 
         try:
             tensors = load_file(folder / FISHER_FILE)
-            return cls(
-                {n: tensors[f"inputs.{n}"] for n in layers},
-                {n: tensors[f"outputs.{n}"] for n in layers},
-                float(tensors["tokens"][0]),
-            )
-        except (OSError, KeyError, SafetensorError):
+            inputs = {n: tensors[f"inputs.{n}"] for n in layers}
+            outputs = {n: tensors[f"outputs.{n}"] for n in layers}
+            tokens = float(tensors["tokens"].reshape(-1)[0])
+        except (OSError, KeyError, IndexError, SafetensorError):
             return None
+        # Means of squares: whatever else is in the file would pull the weights anywhere.
+        sound = all(
+            t.ndim == 1 and t.is_floating_point() and bool(((t >= 0) & t.isfinite()).all())
+            for t in (*inputs.values(), *outputs.values())
+        )
+        return cls(inputs, outputs, tokens) if sound and 0 < tokens < math.inf else None
 
 
 def estimate_fisher(

@@ -72,6 +72,7 @@ class _Group:
     def __init__(self, layers: Sequence[Any]) -> None:
         weights = [layer.get_base_layer().weight for layer in layers]
         self._weight = torch.cat([w.data for w in weights]) if len(weights) > 1 else weights[0].data
+        self._layers = list(layers)
         start = 0
         for w in weights:  # the siblings' own weights become views: no second copy in memory
             w.data = self._weight[start : start + w.shape[0]]
@@ -85,15 +86,19 @@ class _Group:
 
     def forward_of(self, index: int) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return the forward method of layer ``index``."""
+        layer = self._layers[index]
 
         def forward(x: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+            if layer.disable_adapters or layer.merged:
+                found: torch.Tensor = layer.base_layer(x)
+                return found
             if self._input is not x or index not in self._outputs:
                 outputs = _FusedLora.apply(x, self._weight, self._scaling, *self._factors)
                 self._input, self._outputs = x, dict(enumerate(outputs))
-            found = self._outputs.pop(index)
+            mine = self._outputs.pop(index)
             if not self._outputs:
                 self._input = None  # keep no activations alive
-            return found
+            return mine
 
         return forward
 

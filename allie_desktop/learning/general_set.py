@@ -21,6 +21,7 @@ from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.errors import ModelError
 from allie_desktop.domain.planning import Message
 from allie_desktop.learning.chat_format import ChatFormat, Encoded
+from allie_desktop.learning.memory import until_it_fits
 from allie_desktop.models.generation import Sampling, generate
 
 _FORMAT = 2
@@ -48,6 +49,16 @@ class GeneralSet:
         return tuple(s for i, s in enumerate(self.sequences) if i % 3 == 2)
 
 
+@dataclass(slots=True)
+class _Draft:
+    """What there is so far. ``asked``: how many questions were asked for, useful or not; draws are a function
+    of it, so that a set that was broken off becomes the one that it would have been."""
+
+    sequences: list[Encoded]
+    asked: int = 0
+    fruitless: int = 0  # rounds without a useful reply, in a row
+
+
 def general_set(
     model: Any,
     chat: ChatFormat,
@@ -69,50 +80,58 @@ def general_set(
         json.dumps([_FORMAT, base_sha256, reply_tokens, chat.opening()]).encode()
     ).hexdigest()[:24]
     file = cache / "general" / f"{key}.json"
-    sequences = _read(file)
+    draft = _read(file)
+    sequences = draft.sequences
     opening, stops = chat.opening(), chat.stop_tokens()
     pad = chat.tokenizer.pad_token_id
+    batch = _BATCH
+
+    def ask(wanted: Sequence[Sequence[int]], sampling: Sampling) -> list[list[int]]:
+        nonlocal batch
+        answers, batch = until_it_fits(
+            lambda size: generate(
+                model,
+                wanted,
+                sampling,
+                stop_tokens=stops,
+                pad_token=pad,
+                batch_size=size,
+                between=between,
+            ),
+            batch,
+            1,
+        )
+        return answers
+
     end = [token for token in (chat.end_token(),) if token is not None]
-    fruitless = 0
-    round_ = len(sequences)
-    progress(min(round_, prompts), prompts)
+    progress(min(len(sequences), prompts), prompts)
     while len(sequences) < prompts:
-        count, before = min(_BATCH, prompts - len(sequences)), len(sequences)
-        written = generate(
-            model,
-            [opening] * count,
-            Sampling(max_tokens=_PROMPT_TOKENS, temperature=0.9, top_p=0.95, seed=1000 + round_),
-            stop_tokens=stops,
-            pad_token=pad,
-            batch_size=_BATCH,
-            between=between,
-        )
-        questions = [_turn(chat, tokens) for tokens in written]
-        questions = [q for q in questions if q]
-        replies = generate(
-            model,
-            questions,
-            Sampling(max_tokens=reply_tokens, temperature=1.0, top_p=1.0, seed=2000 + round_),
-            stop_tokens=stops,
-            pad_token=pad,
-            batch_size=_BATCH,
-            between=between,
-        )
-        for question, reply in zip(questions, replies, strict=True):
-            if len(reply) >= _SHORTEST_REPLY:
-                ended = [*reply, *end] if len(reply) < reply_tokens else reply
-                weights = [0.0] * len(question) + [1.0] * len(ended)
-                sequences.append(Encoded(tuple(question + ended), tuple(weights)))
-        fruitless = 0 if len(sequences) > before else fruitless + 1
-        if fruitless == _FRUITLESS_ROUNDS:
+        if draft.fruitless == _FRUITLESS_ROUNDS:
             if sequences:
                 break
             raise ModelError(
                 "The base model writes no conversation of its own, so nobody could tell what it forgets.",
                 "Choose a chat (or 'instruct') model.",
             )
-        round_ += count
-        _write(file, sequences)
+        count, before = min(_BATCH, prompts - len(sequences)), len(sequences)
+        written = ask(
+            [opening] * count,
+            Sampling(max_tokens=_PROMPT_TOKENS, temperature=0.9, top_p=0.95, seed=1000 + draft.asked),
+        )
+        questions = [_turn(chat, tokens) for tokens in written]
+        questions = [q for q in questions if q]
+        replies = ask(
+            questions,
+            Sampling(max_tokens=reply_tokens, temperature=1.0, top_p=1.0, seed=2000 + draft.asked),
+        )
+        for question, reply in zip(questions, replies, strict=True):
+            if len(reply) >= _SHORTEST_REPLY:
+                ended = [*reply, *end] if len(reply) < reply_tokens else reply
+                weights = [0.0] * len(question) + [1.0] * len(ended)
+                sequences.append(Encoded(tuple(question + ended), tuple(weights)))
+        draft.fruitless = 0 if len(sequences) > before else draft.fruitless + 1
+        draft.asked += count
+        _write(file, draft)
         progress(min(len(sequences), prompts), prompts)
     return GeneralSet(tuple(sequences[:prompts]))
 
@@ -123,16 +142,20 @@ def _turn(chat: ChatFormat, tokens: Sequence[int]) -> list[int]:
     return chat.prompt([Message(role=Role.USER, content=text)]) if len(text) >= 8 else []
 
 
-def _read(file: Path) -> list[Encoded]:
+def _read(file: Path) -> _Draft:
     try:
-        rows = json.loads(file.read_text("utf-8"))
-        return [Encoded(tuple(map(int, t)), tuple(map(float, w))) for t, w in rows]
-    except (OSError, ValueError, TypeError):
-        return []
+        document = json.loads(file.read_text("utf-8"))
+        if isinstance(document, list):  # as it was kept at first
+            document = {"asked": len(document), "fruitless": 0, "rows": document}
+        rows = [Encoded(tuple(map(int, t)), tuple(map(float, w))) for t, w in document["rows"]]
+        return _Draft(rows, int(document["asked"]), int(document["fruitless"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return _Draft([])
 
 
-def _write(file: Path, sequences: Sequence[Encoded]) -> None:
+def _write(file: Path, draft: _Draft) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
+    rows = [[s.tokens, s.weights] for s in draft.sequences]
     with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as handle:
-        json.dump([[s.tokens, s.weights] for s in sequences], handle)
+        json.dump({"asked": draft.asked, "fruitless": draft.fruitless, "rows": rows}, handle)
     os.replace(handle.name, file)

@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from allie_desktop.domain.errors import ModelError
+
 if TYPE_CHECKING:
     from allie_desktop.learning.batches import Pass
 
 #: Positions whose logits exist at once; 256 x 49,152 in float32 are 50 MB.
 CHUNK_POSITIONS = 256
+
+#: Settings of models that change the logits behind the head: Gemma 2, Cohere, Granite.
+_BENDING = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 
 
 def hidden_states(model: Any, batch: Pass) -> torch.Tensor:
@@ -63,7 +68,7 @@ class _PlaceLoss(torch.autograd.Function):
     ) -> torch.Tensor:
         """Return the losses [n]."""
         wanted = torch.is_grad_enabled() and hidden.requires_grad
-        found: torch.Tensor = cls.apply(hidden, head.weight, targets, base_hidden, wanted)
+        found: torch.Tensor = cls.apply(hidden, head.weight, head.bias, targets, base_hidden, wanted)
         return found
 
     @staticmethod
@@ -71,6 +76,7 @@ class _PlaceLoss(torch.autograd.Function):
         ctx: Any,
         hidden: torch.Tensor,
         weight: torch.Tensor,
+        bias: torch.Tensor | None,
         targets: torch.Tensor | None,
         base_hidden: torch.Tensor | None,
         wanted: bool,
@@ -80,7 +86,7 @@ class _PlaceLoss(torch.autograd.Function):
         slopes = torch.empty_like(hidden) if wanted else None
         for start in range(0, hidden.shape[0], CHUNK_POSITIONS):
             part = slice(start, start + CHUNK_POSITIONS)
-            log_q = torch.log_softmax((hidden[part] @ weight.T).float(), -1)
+            log_q = torch.log_softmax(_logits(hidden[part], weight, bias).float(), -1)
             if targets is not None:
                 place = targets[part, None]
                 losses[part] = -log_q.gather(-1, place).squeeze(-1)
@@ -88,7 +94,7 @@ class _PlaceLoss(torch.autograd.Function):
                 slope.scatter_add_(-1, place, torch.full_like(slope[:, :1], -1.0))
             else:
                 assert base_hidden is not None
-                log_p = torch.log_softmax((base_hidden[part] @ weight.T).float(), -1)
+                log_p = torch.log_softmax(_logits(base_hidden[part], weight, bias).float(), -1)
                 p = log_p.exp()
                 losses[part] = (p * (log_p - log_q)).sum(-1)
                 slope = log_q.exp_().sub_(p)
@@ -102,4 +108,22 @@ class _PlaceLoss(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
         """Scale the slopes."""
         (slopes,) = ctx.saved_tensors
-        return slopes * gradient[:, None].to(slopes.dtype), None, None, None, None
+        return slopes * gradient[:, None].to(slopes.dtype), None, None, None, None, None
+
+
+def _logits(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    product = hidden @ weight.T
+    return product if bias is None else product + bias
+
+
+def check_head(model: Any) -> None:
+    """Raise :class:`ModelError` when the model does more with its last hidden states than one linear layer:
+    losses at places would be those of another model."""
+    config = model.config
+    odd = [name for name in _BENDING if (value := getattr(config, name, None)) is not None and value != 1]
+    if odd or type(model.get_output_embeddings()) is not torch.nn.Linear:
+        what = f" ({odd[0]})" if odd else ""
+        raise ModelError(
+            f"This base model makes its choice of words in a way that Allie cannot train{what}.",
+            "Choose a model of the Llama, Mistral or Qwen family.",
+        )

@@ -11,6 +11,7 @@ begins, so that a session that was killed anywhere goes on from there:
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -48,7 +49,14 @@ from allie_desktop.learning.checkpoint import CheckpointFolder
 from allie_desktop.learning.evaluate import Evaluator, encode_all, measure
 from allie_desktop.learning.ewc import EwcPenalty, FisherFactors, estimate_fisher
 from allie_desktop.learning.general_set import GeneralSet, general_set
-from allie_desktop.learning.memory import free_memory, pass_size, peak_memory
+from allie_desktop.learning.losses import check_head
+from allie_desktop.learning.memory import (
+    SMALLEST_PASS,
+    free_memory,
+    pass_size,
+    peak_memory,
+    until_it_fits,
+)
 from allie_desktop.learning.trainer import HeldOut, Material, StepReport, Trainer
 
 if TYPE_CHECKING:
@@ -60,6 +68,8 @@ if TYPE_CHECKING:
     from allie_desktop.domain.ports import Redactor, ToxicityScorer
     from allie_desktop.learning.control import Control
     from allie_desktop.models.loading import LoadedBase
+
+_log = logging.getLogger(__name__)
 
 _TRAINED = "training.json"
 _CURVE_POINTS = 200
@@ -109,6 +119,7 @@ class Session:
 
     def _prepare(self) -> None:
         recipe, plan = self._plan.recipe, self._plan
+        check_head(self._loaded.model)
         device = self._loaded.device
         self._size = pass_size(
             self._loaded.model,
@@ -227,13 +238,16 @@ class Session:
         fisher = FisherFactors.load(self._attempt, self._adapter.pairs)
         if fisher is None:
             old = [*self._replay, *self._general.train][:_FISHER_SEQUENCES]
-            fisher = estimate_fisher(
-                self._adapter.model,
-                self._adapter.pairs,
-                self._watched(
-                    passes(old, self._size.tokens, self._loaded.tokenizer.pad_token_id, self._chat.opening())
+            pad, opening = self._loaded.tokenizer.pad_token_id, self._chat.opening()
+            fisher, _ = until_it_fits(
+                lambda size: estimate_fisher(
+                    self._adapter.model,
+                    self._adapter.pairs,
+                    self._watched(passes(old, size, pad, opening)),
+                    self._plan.seed,
                 ),
-                self._plan.seed,
+                self._size.tokens,
+                SMALLEST_PASS,
             )
             if self._job.parent_adapter is not None:
                 older = FisherFactors.load(Path(self._job.parent_adapter), self._adapter.pairs)
@@ -272,7 +286,10 @@ class Session:
         try:
             self._stopped_early = self._trainer.run()
         except BaseException:
-            self._write_checkpoint()
+            try:
+                self._write_checkpoint()
+            except Exception:  # noqa: BLE001 - what ended the training is what the person should read
+                _log.exception("the last checkpoint could not be written")
             raise
         self._write_trained()
 

@@ -169,14 +169,14 @@ class Trainer:
         return Checkpoint(s.step, tensors, numbers)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to a snapshot of the same run."""
+        """Go back to a snapshot of the same run; it stays as it is."""
         device = self._device
         self._adapter.set_state({n: t.to(device) for n, t in checkpoint.group("adapter").items()})
         for key in ("step", "exp_avg", "exp_avg_sq"):
             for name, value in checkpoint.group(key).items():
-                place = value if key == "step" else value.to(device)
+                place = value.clone() if key == "step" else value.to(device, copy=True)
                 self._optimizer.state[self._adapter.masters[name]][key] = place
-        self._best = {n: t.to(device) for n, t in checkpoint.group("best").items()}
+        self._best = {n: t.to(device, copy=True) for n, t in checkpoint.group("best").items()}
         n = checkpoint.numbers
         best = n["best_objective"]
         self.state = TrainerState(

@@ -26,6 +26,7 @@ from allie_desktop.domain.events import FailureKind, Job, WorkerFailed, WorkerSt
 from allie_desktop.ipc.priority import lower_own_priority
 from allie_desktop.ipc.protocol import decode_document, load_plan
 from allie_desktop.learning.control import Control, StopRequestedError
+from allie_desktop.learning.memory import is_out_of_memory
 
 _log = logging.getLogger(__name__)
 
@@ -138,6 +139,8 @@ def _failure(error: Exception) -> WorkerFailed:
     kind: FailureKind = next((k for types, k in kinds if isinstance(error, types)), "internal")
     if isinstance(error, AllieError):
         return WorkerFailed(kind=kind, message=error.message, remedy=error.remedy)
+    if kind == "internal" and "torch" in sys.modules and is_out_of_memory(error):
+        kind = "out_of_memory"
     if kind == "out_of_memory":
         return WorkerFailed(
             kind=kind, message="There is not enough memory to train.", remedy="Close other programs."

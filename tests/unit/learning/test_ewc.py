@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from allie_desktop.learning.batches import passes
 from allie_desktop.learning.ewc import FISHER_FILE, EwcPenalty, FisherFactors, estimate_fisher
@@ -398,3 +400,33 @@ def test_garbage_is_no_factors(tmp_path):
     (tmp_path / FISHER_FILE).write_bytes(b"\x80\x04\x95 this is no safetensors file " * 50)
 
     assert FisherFactors.load(tmp_path, list(SHAPES)) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inputs.l": torch.full((3,), math.nan)},
+        {"inputs.l": torch.tensor([1.0, -1.0, 1.0])},
+        {"outputs.l": torch.full((2,), math.inf)},
+        {"inputs.l": torch.tensor(5.0)},
+        {"inputs.l": torch.ones(3, 3)},
+        {"inputs.l": torch.ones(3, dtype=torch.int64)},
+        {"tokens": torch.tensor([math.nan])},
+        {"tokens": torch.tensor([0.0])},
+        {"tokens": torch.tensor([])},
+    ],
+)
+def test_factors_that_are_no_means_of_squares_are_no_factors(tmp_path, changes):
+    sound = {"inputs.l": torch.ones(3), "outputs.l": torch.ones(2), "tokens": torch.tensor([5.0])}
+    save_file(sound, tmp_path / FISHER_FILE)
+    assert FisherFactors.load(tmp_path, ["l"]).tokens == 5.0
+
+    save_file(sound | changes, tmp_path / FISHER_FILE)
+    assert FisherFactors.load(tmp_path, ["l"]) is None
+
+
+def test_a_number_of_tokens_may_stand_alone(tmp_path):
+    tensors = {"inputs.l": torch.ones(3), "outputs.l": torch.ones(2), "tokens": torch.tensor(5.0)}
+    save_file(tensors, tmp_path / FISHER_FILE)
+
+    assert FisherFactors.load(tmp_path, ["l"]).tokens == 5.0

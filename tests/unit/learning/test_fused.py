@@ -10,7 +10,7 @@ from allie_desktop.domain.planning import LoraGeometry
 from allie_desktop.learning.adapter import Adapter
 from allie_desktop.learning.fused import fuse, unfuse
 from allie_desktop.models.generation import Sampling, generate
-from tests.unit.learning.tiny import GEOMETRY, tiny_llama
+from tests.unit.learning.tiny import GEOMETRY, TinyChat, tiny_llama
 
 TOKENS = torch.tensor([[3, 14, 15, 92, 65, 35, 89], [79, 32, 38, 46, 26, 43, 38]])
 
@@ -239,3 +239,30 @@ def test_generation_with_a_cache_says_what_peft_says():
 
     assert fused == generate(adapter.model, prompts, Sampling(max_tokens=10), **options)
     assert fused != generate(tiny_llama(), prompts, Sampling(max_tokens=10), **options)
+
+
+def test_an_adapter_that_is_switched_off_leaves_the_base_model():
+    chat = TinyChat()
+    chat.shake(seed=1)
+    tokens = torch.tensor([[3, 4, 5, 9]])
+    with torch.no_grad():
+        adapted = chat.adapter.model(input_ids=tokens).logits
+        with chat.adapter.model.disable_adapter():
+            off = chat.adapter.model(input_ids=tokens).logits
+        again = chat.adapter.model(input_ids=tokens).logits
+
+    torch.testing.assert_close(off, tiny_llama()(input_ids=tokens).logits)
+    assert torch.equal(again, adapted)
+    assert not torch.allclose(off, adapted, atol=1e-3)
+
+
+def test_an_adapter_that_was_merged_counts_once():
+    chat = TinyChat()
+    chat.shake(seed=1)
+    tokens = torch.tensor([[3, 4, 5, 9]])
+    with torch.no_grad():
+        adapted = chat.adapter.model(input_ids=tokens).logits
+        chat.adapter.model.merge_adapter()
+        merged = chat.adapter.model(input_ids=tokens).logits
+
+    torch.testing.assert_close(merged, adapted, rtol=1e-4, atol=1e-4)

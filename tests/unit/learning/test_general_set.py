@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
 from allie_desktop.learning.chat_format import ChatFormat
 from allie_desktop.learning.general_set import GeneralSet, general_set
@@ -158,7 +159,7 @@ def test_what_was_written_before_an_interruption_is_kept(written, model, chat, t
             between=stop,
         )
     (file,) = (tmp_path / "general").iterdir()
-    kept = len(json.loads(file.read_text("utf-8")))
+    kept = len(json.loads(file.read_text("utf-8"))["rows"])
     assert done == [kept]
     assert 0 < kept < PROMPTS
 
@@ -188,3 +189,63 @@ def test_there_is_one_file_and_no_litter(written):
     cache, _, _ = written
 
     assert [file.suffix for file in cache.rglob("*") if file.is_file()] == [".json"]
+
+
+def hasty_model(chatml):
+    """A model whose replies are often too short to be of use."""
+    model = tiny_llama(len(chatml))
+    head = torch.nn.Linear(48, len(chatml))
+    head.weight.data.copy_(model.lm_head.weight)
+    head.bias.data.zero_()
+    head.bias.data[chatml.eos_token_id] = 2.5
+    model.lm_head = head
+    return model.requires_grad_(False)
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_a_set_that_was_broken_off_becomes_the_one_that_it_would_have_been(chatml, chat, tmp_path, rounds):
+    model, tokens = hasty_model(chatml), REPLY_TOKENS + 2
+    whole, told = write(model, chat, tmp_path / "whole", prompts=40, tokens=tokens)
+    assert told[1][0] < 24  # some were of no use
+    done = []
+
+    def stop():
+        if len(done) > rounds:
+            raise InterruptedHereError
+
+    with pytest.raises(InterruptedHereError):
+        general_set(
+            model,
+            chat,
+            base_sha256="a" * 64,
+            prompts=40,
+            reply_tokens=tokens,
+            cache=tmp_path / "broken off",
+            progress=lambda finished, _: done.append(finished),
+            between=stop,
+        )
+
+    assert write(model, chat, tmp_path / "broken off", prompts=40, tokens=tokens)[0] == whole
+
+
+def test_a_cache_of_an_earlier_form_is_still_of_use(written, model, chat, tmp_path):
+    cache, made, _ = written
+    (good,) = (cache / "general").glob("*.json")
+    (tmp_path / "general").mkdir()
+    rows = json.loads(good.read_text("utf-8"))["rows"]
+    (tmp_path / "general" / good.name).write_text(json.dumps(rows), "utf-8")
+
+    assert write(model, chat, tmp_path, between=never)[0] == made
+
+
+def test_it_is_written_in_smaller_batches_when_memory_runs_out(chatml, chat, tmp_path):
+    model = tiny_llama(len(chatml))
+
+    def refuse(_module, _positional, named):
+        if named["input_ids"].shape[0] > 8:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    model.get_decoder().register_forward_pre_hook(refuse, with_kwargs=True)
+
+    made, _ = write(model, chat, tmp_path, prompts=12)
+    assert len(made.sequences) == 12

@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from allie_desktop.domain.errors import ModelError
 from allie_desktop.learning.batches import passes
-from allie_desktop.learning.losses import CHUNK_POSITIONS, hidden_states, token_kl, token_losses
+from allie_desktop.learning.losses import (
+    CHUNK_POSITIONS,
+    check_head,
+    hidden_states,
+    token_kl,
+    token_losses,
+)
 from tests.unit.learning.tiny import random_sequences, tiny_llama
 
 BORDERS = [1, CHUNK_POSITIONS - 1, CHUNK_POSITIONS, CHUNK_POSITIONS + 1, 2 * CHUNK_POSITIONS + 7]
@@ -100,3 +107,43 @@ def test_hidden_states_are_those_of_the_predicting_places():
         mine = found[batch.owners == number]
         places = [i - 1 for i, weight in enumerate(item.weights) if weight > 0]
         torch.testing.assert_close(mine, whole[number][places], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", BORDERS)
+def test_a_bias_of_the_head_counts(count):
+    head, hidden, base, targets = parts(count)
+    head.bias = torch.nn.Parameter(torch.linspace(-2, 2, 30), requires_grad=False)
+    nll = -head(hidden).log_softmax(-1).gather(1, targets[:, None]).squeeze(1)
+    log_p = head(base).log_softmax(-1)
+    kl = (log_p.exp() * (log_p - head(hidden).log_softmax(-1))).sum(-1)
+
+    losses, divergence = token_losses(head, hidden, targets), token_kl(head, hidden, base)
+
+    torch.testing.assert_close(losses, nll, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(gradient(losses, hidden), gradient(nll, hidden), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(divergence, kl, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradient(divergence, hidden), gradient(kl, hidden), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("final_logit_softcapping", 30.0), ("logit_scale", 0.0625), ("logits_scaling", 8.0)]
+)
+def test_a_model_that_bends_its_logits_is_refused(name, value):
+    model = tiny_llama()
+    check_head(model)
+    setattr(model.config, name, None)
+    check_head(model)
+    setattr(model.config, name, value)
+
+    with pytest.raises(ModelError) as caught:
+        check_head(model)
+    assert name in caught.value.message
+    assert caught.value.remedy
+
+
+def test_a_head_that_is_more_than_one_layer_is_refused():
+    model = tiny_llama()
+    model.lm_head = torch.nn.Sequential(model.lm_head, torch.nn.Tanh())
+
+    with pytest.raises(ModelError):
+        check_head(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 from functools import cache
@@ -811,3 +812,17 @@ def test_no_time_at_all_is_one_step():
 
     assert trainer.run() == "the time budget was used up"
     assert steps_of(spectator) == 1
+
+
+def test_a_snapshot_stays_as_it_is_when_a_run_goes_on_from_it():
+    trainer = full_trainer(Spectator(interrupt_before_pass=5))
+    with pytest.raises(InterruptedHereError):
+        trainer.run()
+    snapshot = trainer.snapshot()
+    before = copy.deepcopy(snapshot)
+
+    fresh = full_trainer()
+    fresh.restore(snapshot)
+    fresh.run()
+
+    assert_same_snapshot(snapshot, before)
