@@ -95,7 +95,11 @@ def main(arguments: Sequence[str]) -> int:
     _map_menus(paths.cache / "menu.json")
     if "--heartbeat" in arguments:
         _beat(application, QTimer, Path(arguments[arguments.index("--heartbeat") + 1]))
-    return application.run(backend, tray_patience_seconds=60.0)
+    code = application.run(backend, tray_patience_seconds=60.0)
+    if "--modules" in arguments:
+        file = Path(arguments[arguments.index("--modules") + 1])
+        file.write_text(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+    return code
 
 
 def _map_menus(file: Path) -> None:

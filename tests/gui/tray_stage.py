@@ -113,6 +113,13 @@ class TrayStage:
         x, y, width, height = self.icon()
         return self._opened(lambda: self.desktop.click(x + width // 2, y + height // 2, button=3))
 
+    def open_menu_again(self) -> dict[str, tuple[int, int]]:
+        """Close the menu that may be open and open it."""
+        self.desktop.key("Escape")
+        entries = self.open_menu()
+        self.desktop.key("Escape")
+        return entries
+
     def click_menu(self, *path: str) -> None:
         """Open the menu and click an entry by its label, then one of its submenu."""
         entries = self.open_menu()
