@@ -63,6 +63,7 @@ def icon(name: str, color: str, size: int = 20) -> QIcon:
     return made
 
 
+@lru_cache(maxsize=256)
 def pixmap(name: str, color: str, size: int, ratio: float) -> QPixmap:
     """Return one line icon as a picture for a screen of this device pixel ratio."""
     return _rendered(name, ((_INK, color.encode()),), size, ratio)

@@ -39,6 +39,7 @@ QFrame[role="warning"] { background: $warning_soft; border: 1px solid $warning_s
 QFrame[role="danger"] { background: $danger_soft; border: 1px solid $danger_soft; border-radius: 10px; }
 QFrame[role="drop"] { background: $surface; border: 2px dashed $border_strong; border-radius: 12px; }
 QFrame[role="drop"][over="true"] { background: $accent_soft; border-color: $accent; }
+QWidget[role="ruled"] { background: transparent; border: none; border-top: 1px solid $border; }
 QFrame[role="line"] { background: $border; border: none; max-height: 1px; min-height: 1px; }
 QFrame[role="toast"] { background: $text; border: none; border-radius: 8px; }
 QFrame[role="toast"] QLabel { color: $window; }
@@ -162,8 +163,7 @@ QTabBar::tab { background: transparent; color: $text_soft; padding: 8px 14px; bo
     border-bottom: 2px solid transparent; }
 QTabBar::tab:hover { color: $text; }
 QTabBar::tab:selected { color: $accent; border-bottom: 2px solid $accent; font-weight: 600; }
-QTabBar::tab:focus { color: $text; }
-QTabBar:focus { border: 1px solid $accent; border-radius: 4px; }
+QTabBar::tab:selected:focus { background: $accent_soft; border-top-left-radius: 6px; border-top-right-radius: 6px; }
 QTabWidget::pane { border: none; }
 
 QMenu { background: $surface; border: 1px solid $border; border-radius: 8px; padding: 5px; }

@@ -85,6 +85,10 @@ class Heartbeat:
             "longest_while": worst[2],
             "longest_cpu_ms": round(worst_cpu[1], 1),
             "longest_cpu_while": worst_cpu[2],
+            "longest_cpu_ms_by_place": {
+                place: round(max(one[1] for one in self.blocks if one[2] == place), 1)
+                for place in sorted({one[2] for one in self.blocks})
+            },
             "p99_ms": round(sorted(one[0] for one in self.blocks)[int(0.99 * len(self.blocks))], 1),
         }
 

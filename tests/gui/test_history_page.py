@@ -48,6 +48,7 @@ def episode(qtbot, stage: Stage, number: int = 7, **changes) -> EpisodePage:
     page.resize(800, 700)
     page.show()
     done(qtbot, page)
+    qtbot.waitUntil(lambda: page._waiting == [])
     return page
 
 
@@ -203,7 +204,9 @@ def test_hostile_text_of_a_conversation_is_shown_as_text(qtbot, stage):
     stage.reports["2026-e7"] = (report, judgement, plan, version)
     page = episode(qtbot, stage)
     labels = page.findChild(AnswerCard).findChildren(QLabel)
-    assert all(label.textFormat() is Qt.TextFormat.PlainText for label in page.findChildren(QLabel) if label.text())
+    assert all(
+        label.textFormat() is Qt.TextFormat.PlainText for label in page.findChildren(QLabel) if label.text()
+    )
     assert any(label.text().startswith("<img src=x><b>bold</b>") for label in labels)
     assert all("\x1b" not in label.text() and "\u202e" not in label.text() for label in labels)
     assert max(len(label.text()) for label in labels) <= 1500

@@ -14,6 +14,7 @@ from allie_desktop.ui import theme
 from allie_desktop.ui.icons import TrayState
 from allie_desktop.ui.windows.background import Background
 from allie_desktop.ui.windows.confirm import Confirmation
+from allie_desktop.ui.windows.episode_page import EpisodePage
 from allie_desktop.ui.windows.feed import Status
 from allie_desktop.ui.windows.first_run import FirstRun
 from allie_desktop.ui.windows.main_window import HISTORY, PRIVACY, SETTINGS, VERSIONS, MainWindow
@@ -40,7 +41,8 @@ def settle(widget: QWidget) -> None:
     """Let layouts and results from other threads arrive."""
     for _ in range(200):
         QApplication.processEvents()
-        if not any(one.busy for one in widget.findChildren(Background)):
+        busy = any(one.busy for one in widget.findChildren(Background))
+        if not busy and not any(page._waiting for page in widget.findChildren(EpisodePage)):
             break
         loop = QEventLoop()
         QTimer.singleShot(10, loop.quit)

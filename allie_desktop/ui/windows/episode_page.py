@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from allie_desktop.domain.errors import AllieError, BadInputError
@@ -63,7 +63,7 @@ class EpisodePage(QWidget):
         self.setProperty("role", "page")
         self._services = services
         self._background = Background(self)
-        self._plan: Plan | None = None
+        self._waiting: list[Callable[[], QWidget | None]] = []
         episode = services.episodes.get(episode_id)
         if episode is None:
             raise BadInputError("This episode is not known any more.", "It was deleted from the history.")
@@ -145,17 +145,29 @@ class EpisodePage(QWidget):
             self._details.put(frame("well", column(text(sentence, "soft"))))
         else:
             report, judgement, plan, _version = known
-            sections = (
-                self._answers(report),
-                self._better(report, judgement),
-                self._checks(judgement),
-                self._training(report),
-                self._numbers(report),
-                self._material(plan),
-            )
-            self._details.put(*(section for section in sections if section is not None))
             self._headline.setText(clean(headline(report, judgement, plan)))
+            self._details.put()
+            self._waiting = [
+                lambda: self._answers(report),
+                lambda: self._better(report, judgement),
+                lambda: self._checks(judgement),
+                lambda: self._training(report),
+                lambda: self._numbers(report),
+                lambda: self._material(plan),
+            ]
+            self._add_section()
+            return
         self.shown.emit()
+
+    def _add_section(self) -> None:
+        # One a turn of the event loop: all at once would hold up the window for a tenth of a second.
+        section = self._waiting.pop(0)()
+        if section is not None:
+            self._details.add(section)
+        if self._waiting:
+            QTimer.singleShot(0, self, self._add_section)
+        else:
+            self.shown.emit()
 
     # --- sections ---
 
@@ -274,7 +286,6 @@ class EpisodePage(QWidget):
     def _material(self, plan: Plan | None) -> QWidget | None:
         if plan is None:
             return None
-        self._plan = plan
         inside = column(_bullets(tuple(material_facts(plan))), spacing=theme.SPACE_3)
         self._lessons = column(spacing=theme.SPACE_2)
         inside.addLayout(self._lessons)

@@ -249,10 +249,19 @@ class Slot(QWidget):
         old, self._content = self._content, QWidget()
         self._content.setLayout(column(*items, spacing=spacing))
         if old is not None:
+            # Hidden at once: deleted it is only when the event loop comes round.
             old.hide()
             self._box.removeWidget(old)
             old.deleteLater()
         self._box.addWidget(self._content)
+
+    def add(self, item: QWidget) -> None:
+        """Show one more under what is here."""
+        layout = None if self._content is None else self._content.layout()
+        if layout is None:
+            self.put(item)
+        else:
+            layout.addWidget(item)
 
 
 def _fill(box: QBoxLayout, items: tuple[QWidget | QLayout | int, ...], spacing: int, margins: int) -> None:

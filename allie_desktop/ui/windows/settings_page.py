@@ -27,7 +27,7 @@ from allie_desktop.ui.presenters.language import translate
 from allie_desktop.ui.presenters.options import matching, visible
 from allie_desktop.ui.windows.confirm import confirmed
 from allie_desktop.ui.windows.option_row import OptionRow
-from allie_desktop.ui.windows.pieces import button, column, empty_state, frame, line, row, scrolling, text
+from allie_desktop.ui.windows.pieces import button, column, empty_state, frame, row, scrolling, text
 
 #: Keystrokes within this time are one search.
 _SEARCH_DELAY_MS = 120
@@ -130,9 +130,10 @@ class SettingsPage(QWidget):
             layout.addWidget(text(translate("Options", group.value), "heading"))
             inside = column(spacing=0)
             for index, spec in enumerate(specs):
+                made = self._row(spec)
                 if index:
-                    inside.addWidget(line())
-                inside.addWidget(self._row(spec))
+                    made.set_ruled()
+                inside.addWidget(made)
             card = frame("card", inside)
             inside.setContentsMargins(theme.SPACE_4, theme.SPACE_1, theme.SPACE_2, theme.SPACE_1)
             layout.addWidget(card)
