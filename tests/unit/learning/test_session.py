@@ -1,0 +1,84 @@
+"""What a person is told when more than one thing goes wrong at the end of training."""
+
+from __future__ import annotations
+
+import errno
+from types import SimpleNamespace
+
+import pytest
+
+from allie_desktop.domain.errors import TrainingUnstableError
+from allie_desktop.domain.events import Job
+from allie_desktop.learning import session as module
+from allie_desktop.learning.session import Session
+from tests.plans import make_plan
+from tests.unit.learning.tiny import chatml_tokenizer, tiny_llama
+
+
+class Line:
+    """A line to the parent that only listens."""
+
+    def __init__(self):
+        self.sent = []
+
+    def send(self, event):
+        self.sent.append(event)
+
+    def between(self):
+        pass
+
+
+@pytest.fixture
+def session(tmp_path):
+    """A session that is about to train."""
+    tokenizer = chatml_tokenizer()
+    loaded = SimpleNamespace(
+        tokenizer=tokenizer, model=tiny_llama(len(tokenizer)), device="cpu", dtype="float32"
+    )
+    job = Job(
+        episode_id="e1",
+        folder=str(tmp_path),
+        plan="",
+        plan_digest="",
+        cache=str(tmp_path / "cache"),
+        parent_adapter=None,
+    )
+    made = Session(job, make_plan(), loaded, Line(), toxicity=None, redactor=None)
+    nothing = ("_new", "_replay", "_general_hidden", "_steps")
+    for name in nothing:
+        setattr(made, name, ())
+    made._adapter = made._penalty = None
+    made._general = SimpleNamespace(train=())
+    made._size = SimpleNamespace(tokens=64)
+    return made
+
+
+def test_the_first_error_is_told_when_the_last_checkpoint_cannot_be_written_either(
+    session, monkeypatch, caplog
+):
+    first = TrainingUnstableError("Training became unstable.", "It is tried again.")
+
+    class Trainer:
+        def __init__(self, *_, **__):
+            pass
+
+        def run(self):
+            raise first
+
+        def snapshot(self):
+            return SimpleNamespace(step=3, numbers={})
+
+    class Checkpoints:
+        def newest(self):
+            return None
+
+        def write(self, _):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "Trainer", Trainer)
+    session._checkpoints = Checkpoints()
+
+    with pytest.raises(TrainingUnstableError) as caught:
+        session._train()
+    assert caught.value is first
+    assert "the last checkpoint could not be written" in caplog.text
