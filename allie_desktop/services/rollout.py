@@ -181,13 +181,14 @@ class RolloutService:
         return record
 
     def review_if_due(self) -> None:
-        """Review, unless that was done half a minute ago or less; never raises for a store that is busy."""
+        """Review, unless that was done half a minute ago or less; never raises for a store that is busy or a
+        disk that is full."""
         now = self._clock.monotonic()
         if self._reviewed is not None and now - self._reviewed < _REVIEW_SECONDS:
             return
         try:
             self.review()
-        except AllieError as error:
+        except (AllieError, OSError) as error:
             _log.warning("The new version could not be reviewed: %s", error)
 
     def fail(self, version: str, reason: str) -> None:
