@@ -153,15 +153,15 @@ class ReplyStream(QObject):
                 return
         for _ in range(min(len(self._events), _EVENTS_AT_ONCE)):
             for said in interpret(self._events.popleft()):
-                self._take(said)
-                if self._over:
+                if not self._take(said):
                     return
         if self._events or self._reply.bytesAvailable():
             self._next.start(0)
         elif self._reply.isFinished():
             self._conclude()
 
-    def _take(self, said: StreamEvent) -> None:
+    def _take(self, said: StreamEvent) -> bool:
+        """Pass on what was said; return whether anything may follow."""
         if isinstance(said, Piece):
             self.piece.emit(said.text, said.response_id)
         elif isinstance(said, Finish):
@@ -171,6 +171,7 @@ class ReplyStream(QObject):
             self.ended.emit(self._reason or "stop")
         elif isinstance(said, StreamProblem):
             self._fail(problems.from_stream(said.message))
+        return not self._over
 
     def _on_finished(self) -> None:
         if not self._over:

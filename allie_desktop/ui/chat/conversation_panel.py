@@ -58,6 +58,10 @@ class ConversationPanel(QWidget):
         self.setObjectName("chatSide")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._model = model
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(_SEARCH_MILLISECONDS)
+        self._later.timeout.connect(lambda: self._model.look_for(self.search.text().strip()))
         self.new = QPushButton(translate("Chat", "New chat"))
         self.new.setObjectName("newChat")
         self.new.setToolTip(translate("Chat", "New chat (Ctrl+N)"))
@@ -102,10 +106,6 @@ class ConversationPanel(QWidget):
         layout.addWidget(self.search)
         layout.addWidget(self._nothing)
         layout.addWidget(self.list, 1)
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(_SEARCH_MILLISECONDS)
-        self._later.timeout.connect(lambda: self._model.look_for(self.search.text().strip()))
         self._current = ""
         self._selecting = False
         model.loaded.connect(self._on_loaded)
@@ -241,8 +241,8 @@ class _Delegate(QStyledItemDelegate):
         if not isinstance(row, ConversationRow):
             return
         tokens = theme.current()
-        area: QRect = option.rect.adjusted(0, 1, 0, -1)  # type: ignore[attr-defined]
-        state: QStyle.StateFlag = option.state  # type: ignore[attr-defined]
+        area: QRect = option.rect.adjusted(0, 1, 0, -1)
+        state: QStyle.StateFlag = option.state
         selected = bool(state & QStyle.StateFlag.State_Selected)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -255,7 +255,7 @@ class _Delegate(QStyledItemDelegate):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(area.adjusted(1, 1, -1, -1), 8, 8)
         inner = area.adjusted(11, 7, -11, -7)
-        font = QFont(option.font)  # type: ignore[attr-defined]
+        font = QFont(option.font)
         if selected:
             font.setWeight(QFont.Weight.DemiBold)
         metrics = QFontMetrics(font)
@@ -268,7 +268,7 @@ class _Delegate(QStyledItemDelegate):
             Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter,
             metrics.elidedText(title[:300], Qt.TextElideMode.ElideRight, upper.width()),
         )
-        small = QFont(option.font)  # type: ignore[attr-defined]
+        small = QFont(option.font)
         small.setPointSizeF(small.pointSizeF() * 0.88)
         painter.setFont(small)
         painter.setPen(tokens.color("text_soft"))

@@ -38,6 +38,10 @@ _DEEPEST_INDENT = 8
 _DECEPTIVE = re.compile("[\u202a-\u202e\u2066-\u2069\ufff9-\ufffb\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
+#: Lists and quotations within each other beyond all reading: laying them out takes long, so they stay text.
+_TOO_DEEP = re.compile(r"^(?:[ \t]*(?:[-*+>]|\d{1,9}[.)])){30}", re.MULTILINE)
+
+
 class SafeDocument(QTextDocument):
     """A document that cannot load anything, neither from the network nor from the disk."""
 
@@ -77,12 +81,16 @@ def fill_plain(document: QTextDocument, text: str) -> None:
 
 def fill_markdown(document: QTextDocument, text: str, theme: Theme, points: float) -> None:
     """Show Markdown. ``points`` is the size of body text."""
+    document.setIndentWidth(points * 2.6)
+    if _TOO_DEEP.search(text):
+        fill_plain(document, text)
+        return
     # The newline keeps a rule at the beginning from being taken for the opening of hidden front matter.
     document.setMarkdown("\n" + visible(text), _FEATURES)
-    document.setIndentWidth(points * 2.6)
     cursor = QTextCursor(document)
     cursor.beginEditBlock()
-    _describe_images(document, cursor, theme)
+    if "![" in text:
+        _describe_images(document, cursor, theme)
     tables = [frame for frame in document.rootFrame().childFrames() if isinstance(frame, QTextTable)]
     for table in tables:
         first = table.cellAt(0, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from PySide6.QtCore import QRect, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QGuiApplication, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
@@ -19,7 +21,10 @@ from allie_desktop.ui.chat.reply_bar import ReplyBar
 from allie_desktop.ui.presenters.language import translate
 
 #: Characters of a message that are shown at first, and with each press of the button below.
-SHOWN_CHARACTERS = 12_000
+SHOWN_CHARACTERS = 6_000
+
+#: A reply up to this size is put together anew when it is complete, so that one can select across paragraphs.
+_REJOINED_CHARACTERS = 5_000
 
 _BUBBLE_PADDING = 14
 _BUBBLE_SHARE = 0.82
@@ -44,6 +49,7 @@ class MessageView(QWidget):
         self.entry = entry
         self.may_ask_again = False
         self._shown_characters = SHOWN_CHARACTERS
+        self._streamed_characters = 0
         self._shown_text: str | None = None
         self._original = False
         self._blocks: list[ProseView | CodeFrame] = []
@@ -80,7 +86,7 @@ class MessageView(QWidget):
     @property
     def must_stay(self) -> bool:
         """Whether something would be lost if it went away."""
-        focused = self.window().focusWidget()
+        focused = cast("QWidget | None", self.window().focusWidget())
         return self.editor is not None or (
             focused is not None and (focused is self or self.isAncestorOf(focused))
         )
@@ -177,7 +183,7 @@ class MessageView(QWidget):
         if self._bar is not None and self.editor is None:
             self._bar.setGeometry(-6, y - 4, width + 6, reply_bar.HEIGHT)
             y += reply_bar.HEIGHT - 4
-        return y + _BELOW
+        return y + (0 if self.is_question else _BELOW)
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Draw the bubble of a question, and the focus."""
@@ -219,6 +225,10 @@ class MessageView(QWidget):
             self._stream(text)
             return
         whole = text
+        if self._splitter is not None and text == self._shown_text and len(text) > _REJOINED_CHARACTERS:
+            self._end_stream()
+            return
+        self._shown_characters = max(self._shown_characters, self._streamed_characters)
         text = text[: self._shown_characters]
         self._show_more(visible=len(whole) > len(text), rest=len(whole) - len(text))
         if text == self._shown_text and self._splitter is None:
@@ -248,6 +258,16 @@ class MessageView(QWidget):
         if tail is not None:
             self._show_block(len(self._blocks) - self._open_block, tail)
             self._open_block = True
+
+    def _end_stream(self) -> None:
+        """Leave a long reply in the pieces in which it came: making it anew would be felt."""
+        assert self._splitter is not None
+        self._splitter.finish()
+        for block in self._splitter.take():
+            self._show_block(len(self._blocks) - self._open_block, block)
+            self._open_block = False
+        self._splitter = None
+        self._streamed_characters = len(self._shown_text or "")
 
     def _show_block(self, place: int, block: Block) -> None:
         wanted = CodeFrame if isinstance(block, Code) else ProseView

@@ -30,7 +30,7 @@ _LINE = 22
 _CHARACTER = 7.4
 
 #: Messages are made for so long before the window gets its turn.
-_BUDGET_SECONDS = 0.018
+_BUDGET_SECONDS = 0.010
 
 _PASSES = 6
 _NEAR_BOTTOM = 6

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,20 +64,15 @@ def test_a_byte_order_mark_at_the_beginning_is_no_text():
 
 def test_an_event_without_end_is_refused(monkeypatch):
     monkeypatch.setattr(sse, "MAXIMUM_EVENT_CHARACTERS", 100)
-    parser = SseParser()
-    with pytest.raises(OverlongEventError):
-        for _ in range(20):
-            parser.feed(b"data: xxxxxxxxxx")
-    parser = SseParser()
-    with pytest.raises(OverlongEventError):
-        for _ in range(20):
-            parser.feed(b"data: xxxxxxxxxx\n")
+    for chunk in (b"data: xxxxxxxxxx", b"data: xxxxxxxxxx\n"):
+        with pytest.raises(OverlongEventError):
+            events(*[chunk] * 20)
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=12))
 def test_where_chunks_end_makes_no_difference(stream, cuts):
     places = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
-    chunks = [stream[start:end] for start, end in zip(places, places[1:], strict=False)]
+    chunks = [stream[start:end] for start, end in pairwise(places)]
     assert events(*chunks) == events(stream)
 
 
