@@ -178,9 +178,13 @@ class _Watch:
         self._cancelled = cancelled
         self._deadline = time.monotonic() + seconds
         self._closed = closed
+        self._over = False
 
     def ended(self) -> bool:
-        return self._closed.is_set() or time.monotonic() >= self._deadline or self._cancelled()
+        """Whether it is over; what is over stays so."""
+        if not self._over:
+            self._over = self._closed.is_set() or time.monotonic() >= self._deadline or self._cancelled()
+        return self._over
 
     def reason(self) -> FinishReason:
         """Say why it ended; raise :class:`ModelError` when the engine was closed."""

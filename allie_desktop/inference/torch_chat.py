@@ -189,6 +189,7 @@ def _choose(
     if said and (options.frequency_penalty or options.presence_penalty):
         index = torch.tensor(list(said))
         counts = torch.tensor(list(said.values()), dtype=torch.float32)
+        logits = logits.clone()
         logits[index] -= options.frequency_penalty * counts + options.presence_penalty
     if options.temperature <= 0:
         return int(logits.argmax())
