@@ -61,7 +61,6 @@ class ConversationPanel(QWidget):
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(_SEARCH_MILLISECONDS)
-        self._later.timeout.connect(lambda: self._model.look_for(self.search.text().strip()))
         self.new = QPushButton(translate("Chat", "New chat"))
         self.new.setObjectName("newChat")
         self.new.setToolTip(translate("Chat", "New chat (Ctrl+N)"))
@@ -75,6 +74,7 @@ class ConversationPanel(QWidget):
         self.search.setAccessibleName(translate("Chat", "Search in all conversations"))
         self.search.setClearButtonEnabled(True)
         self.search.textChanged.connect(lambda _text: self._later.start())
+        self._later.timeout.connect(self._on_search)
         self.search.down.connect(self._enter_list)
         self.search.returnPressed.connect(self._open_first)
         self.search.escaped.connect(self._on_escape)
@@ -145,6 +145,9 @@ class ConversationPanel(QWidget):
         self.new.setIcon(icon("chat-new", tokens.accent, 18))
         self._magnifier.setIcon(icon("chat-search", tokens.text_soft, 16))
         self.list.viewport().update()
+
+    def _on_search(self) -> None:
+        self._model.look_for(self.search.text().strip())
 
     def _on_loaded(self) -> None:
         empty = self._model.rowCount() == 0
