@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QLocale, QObject, QSocketNotifier, Qt, QTimer, Signal
@@ -348,6 +349,7 @@ def run(
             f"Another Allie (process {instance.holder() or 'unknown'}) is running, but does not answer.",
             "End that process, then start Allie again.",
         )
+    sys.excepthook = _log_unexpected  # what goes wrong in a slot ends that slot, not the program
     application = Application(app, backend, instance)
     with _signals(application.leave):
         application.start(page=page, tray_patience_seconds=tray_patience_seconds)
@@ -399,6 +401,10 @@ class _signals:  # noqa: N801 - a context manager that reads as one
         with contextlib.suppress(OSError):
             self._pair[0].recv(64)
         self._leave()
+
+
+def _log_unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    _log.error("Something went wrong", exc_info=(kind, error, trace))
 
 
 def _in_an_hour() -> datetime | None:

@@ -252,7 +252,7 @@ class _BusLine:
 
 
 def _choose(
-    window: QWidget, chosen: Callable[[Notice, str], None], notice: Notice, action: str, _checked: bool
+    window: QWidget, chosen: Callable[[Notice, str], None], notice: Notice, action: str, *_: object
 ) -> None:
     chosen(notice, action)
     window.close()

@@ -141,7 +141,7 @@ class Tray(QObject):
         if self._icon.toolTip() != tip:
             self._icon.setToolTip(tip)
 
-    def _on_pause(self, name: str, _checked: bool) -> None:
+    def _on_pause(self, name: str, *_: object) -> None:
         self.pause.emit(name)
 
     def _on_activated(self, reason: QSystemTrayIcon.ActivationReason) -> None:

@@ -103,8 +103,10 @@ class TrayStage:
                 os.kill(pid, signal.SIGKILL)
 
     def said(self) -> str:
-        """What it printed."""
-        return self.desktop.log("tray-program")
+        """What it printed, and what went wrong inside: nothing should."""
+        log = self.paths.log_file.read_text() if self.paths.log_file.exists() else ""
+        wrong = [line for line in log.splitlines() if " ERROR " in line or line.startswith("Traceback")]
+        return self.desktop.log("tray-program") + "\n".join(wrong)
 
     # --- the menu ---
 
@@ -132,7 +134,13 @@ class TrayStage:
         file = self.paths.cache / "menu.json"
         file.unlink(missing_ok=True)
         act()
-        wait_for(file.exists, f"the menu; {self.said()}")
+        try:
+            wait_for(file.exists, "the menu", seconds=4)
+        except AssertionError:
+            # The click closed a menu that was open, or came while the program was still starting.
+            self.desktop.key("Escape")
+            act()
+            wait_for(file.exists, f"the menu; {self.said()}")
         places: dict[str, tuple[int, int]] = {k: (x, y) for k, (x, y) in json.loads(file.read_text()).items()}
         return places
 
