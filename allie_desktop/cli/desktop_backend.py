@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -43,6 +44,7 @@ class DesktopBackend:
         # Read by whoever freezes and releases, from any thread; written by the background's thread.
         self._release_seconds = Preferences().release_memory_seconds
         self._windows = contextlib.ExitStack()
+        self._chat: ChatProcess | None = None
         self.wants_wiping = False
 
     @property
@@ -74,7 +76,7 @@ class DesktopBackend:
             watch = InputWatch(lambda: _freeze(yielding))
             closing.callback(watch.close)
             needs = _Needs(program)
-            readings = _Readings(self._paths, program)
+            readings = _Readings(self._paths, program, chat_pid=self._chat_pid)
             self._set_up_right(program)
 
             def note(preferences: Preferences, _names: frozenset[str] = frozenset()) -> None:
@@ -141,12 +143,16 @@ class DesktopBackend:
             delete_everything=delete_everything,
         )
 
+    def _chat_pid(self) -> int | None:
+        return None if self._chat is None else self._chat.pid
+
     def chat_process(self, on_change: Callable[[], None]) -> ChatProcess:
         """See :class:`Backend`."""
         from allie_desktop.ipc.chat_process import ChatProcess
 
         process = ChatProcess(folder=self._paths.cache, log_file=self._paths.chat_log, on_change=on_change)
         self._windows.callback(process.stop)
+        self._chat = process
         return process
 
     @contextlib.contextmanager
@@ -223,9 +229,10 @@ class DesktopEpisode:
 class _Readings:
     """What the sensors see and the store knows, in one look."""
 
-    def __init__(self, paths: AppPaths, program: Program) -> None:
+    def __init__(self, paths: AppPaths, program: Program, *, chat_pid: Callable[[], int | None]) -> None:
         from allie_desktop.ipc.chat_busy import ChatBusy
 
+        self._chat_pid = chat_pid
         self._paths = paths
         self._program = program
         self._is_busy = ChatBusy.is_busy
@@ -233,9 +240,18 @@ class _Readings:
     def __call__(self) -> Readings:
         from dataclasses import replace
 
-        own = [os.getpid()]
+        own = [pid for pid in (os.getpid(), self._chat_pid(), self._worker_pid()) if pid is not None]
         sensed = replace(self._program.sensors.read(own), chat_busy=self._is_busy(self._paths.chat_busy))
         return self._program.readings(sensed)
+
+    def _worker_pid(self) -> int | None:
+        """Return the worker that may run: what it uses is not used by others."""
+        try:
+            unfinished = self._program.episodes.unfinished()
+            record = self._program.files.folder(unfinished[0].id) / "worker.pid" if unfinished else None
+            return None if record is None else int(json.loads(record.read_bytes())["pid"])
+        except (AllieError, OSError, ValueError, KeyError, TypeError):
+            return None
 
 
 class _Needs:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import multiprocessing
 import os
 import queue
 import signal
@@ -15,6 +16,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
@@ -245,6 +247,14 @@ class Worker:
     def do_hold(self, _: str) -> None:
         self.obey(wait=True)
 
+    def do_burn(self, _: str) -> None:
+        """Compute on two threads' worth of processors, as training does, until told to stop."""
+        other = multiprocessing.Process(target=_burn, daemon=True)
+        other.start()
+        while True:
+            _burn(0.02)
+            self.obey(wait=False)
+
     def do_deaf(self, _: str) -> None:
         while True:
             signal.pause()
@@ -290,6 +300,12 @@ class Worker:
 
     def do_fill(self, size: str) -> None:
         (self.folder / "big").write_bytes(b"\0" * int(size))
+
+
+def _burn(seconds: float = 1e9) -> None:
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        sum(range(1000))
 
 
 def main(path: str) -> None:
