@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -124,7 +124,14 @@ class Service:
     token: str
     listening_seconds: float
 
-    def ask(self, prompt: str, *, max_tokens: int, model: str = "allie") -> Told:
+    def ask(
+        self,
+        prompt: str,
+        *,
+        max_tokens: int,
+        model: str = "allie",
+        on_begin: Callable[[Told], None] = lambda _: None,
+    ) -> Told:
         body = json.dumps(
             {
                 "model": model,
@@ -142,6 +149,7 @@ class Service:
             connection.request("POST", "/v1/chat/completions", body, headers)
             answer = connection.getresponse()
             told = Told(answer.status, answer.headers.get("X-Allie-Version", ""), began=began)
+            on_begin(told)
             for line in answer:
                 if not line.startswith(b"data: "):
                     continue
@@ -161,13 +169,6 @@ class Service:
                         told.first = now - began
                     last = now
         return told
-
-    def loaded(self) -> list[str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        with contextlib.closing(connection):
-            connection.request("GET", "/healthz")
-            names: list[str] = json.load(connection.getresponse())["loaded"]
-        return names
 
     def rss_megabytes(self) -> float:
         return psutil.Process(self.process.pid).memory_info().rss / 1e6
@@ -303,6 +304,7 @@ class Clients:
         self._tokens = tokens
         self._stopping = threading.Event()
         self.told: list[Told] = []
+        self.last = Told(0)  # the reply that began last
         self._threads = [threading.Thread(target=self._run, args=(i,)) for i in range(count)]
         for thread in self._threads:
             thread.start()
@@ -313,10 +315,14 @@ class Clients:
             turn += 1
             prompt = STORY.format(f"{number}-{turn}-{time.monotonic_ns()}")
             try:
-                self.told.append(self._service.ask(prompt, max_tokens=self._tokens))
+                told = self._service.ask(prompt, max_tokens=self._tokens, on_begin=self._note)
+                self.told.append(told)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 print(f"a client failed: {error!r}", file=sys.stderr)
                 self.told.append(Told(0))
+
+    def _note(self, told: Told) -> None:
+        self.last = told
 
     def stop(self) -> list[Told]:
         self._stopping.set()
@@ -328,13 +334,8 @@ class Clients:
 def swaps(
     home: Path, program: Program, names: list[str], count: int, clients: int, limit_s: float
 ) -> dict[str, Any]:
-    """Move the pointer back and forth under streaming clients; wait for the new version each time."""
-
-    def until_loaded(service: Service, name: str) -> None:
-        ends = time.monotonic() + 120
-        while name not in service.loaded():
-            assert time.monotonic() < ends, f"{name} was not loaded"
-            time.sleep(0.01)
+    """Move the pointer back and forth under streaming clients; each time wait until a reply that
+    began after it comes from the new version."""
 
     activate(program, names[0], names[1])
     with serving(home) as service:
@@ -348,7 +349,9 @@ def swaps(
             new, old = names[(done + 1) % 2], names[done % 2]
             moved = time.monotonic()
             activate(program, new, old)
-            until_loaded(service, new)
+            while (moving.last.version, moving.last.began >= moved) != (new, True):
+                assert time.monotonic() - moved < 120, f"{new} does not answer"
+                time.sleep(0.005)
             waits.append(time.monotonic() - moved)
             done += 1
             if done == 10:
