@@ -239,7 +239,7 @@ class Session:
         if fisher is None:
             old = [*self._replay, *self._general.train][:_FISHER_SEQUENCES]
             pad, opening = self._loaded.tokenizer.pad_token_id, self._chat.opening()
-            fisher, _ = until_it_fits(
+            made, _ = until_it_fits(
                 lambda size: estimate_fisher(
                     self._adapter.model,
                     self._adapter.pairs,
@@ -252,8 +252,9 @@ class Session:
             if self._job.parent_adapter is not None:
                 older = FisherFactors.load(Path(self._job.parent_adapter), self._adapter.pairs)
                 if older is not None:
-                    fisher = fisher.blended(older, recipe.ewc_decay)
-            fisher.save(self._attempt)
+                    made = made.blended(older, recipe.ewc_decay)
+            made.save(self._attempt)
+            fisher = made
         return EwcPenalty(fisher, self._active_state, self._adapter.scaling, recipe.ewc_weight)
 
     def _watched(self, items: Sequence[Any]) -> Iterator[Any]:
