@@ -98,7 +98,7 @@ class Recipe:
     final_rate_share: float = 0.1
     weight_decay: float = 0.0
     gradient_clip: float = 1.0
-    replay_share: float = 0.3  # of the tokens of a step
+    replay_share: float = 0.25  # of the tokens of a step
     kl_weight: float = 1.0
     ewc_weight: float = 1.0
     ewc_decay: float = 0.9
@@ -107,7 +107,7 @@ class Recipe:
     evaluations: int = 5  # held-out evaluations, evenly over the run
     general_prompts: int = 96
     general_tokens: int = 96
-    general_per_step: int = 3  # anchor sequences in one optimizer step
+    general_per_step: int = 2  # anchor sequences in one optimizer step
     gradient_checkpointing: bool = False
     checkpoint_seconds: float = 60.0
 

@@ -365,7 +365,7 @@ class Preferences:
         maximum=50_000,
     )
     replay_percent: float = option(
-        30.0,
+        25.0,
         group=Group.MATERIAL,
         label="Share of repetition",
         explanation="So much of an episode repeats earlier lessons.",

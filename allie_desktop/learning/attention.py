@@ -101,6 +101,7 @@ def is_for_rows(model: Any, width: int) -> bool:
         next(model.parameters()).device.type == "cpu"
         and width <= _LONGEST_ROW
         and not getattr(model, "is_gradient_checkpointing", False)
+        and hasattr(getattr(model.get_decoder(), "config", None), "_attn_implementation")
     )
 
 

@@ -3,11 +3,13 @@ ever exists."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from allie_desktop.domain.errors import ModelError
+from allie_desktop.learning.attention import additive, is_for_rows, row_attention
 
 if TYPE_CHECKING:
     from allie_desktop.learning.batches import Pass
@@ -22,13 +24,16 @@ _BENDING = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 def hidden_states(model: Any, batch: Pass) -> torch.Tensor:
     """Return the last hidden states [n, d] of a causal language model, without its head, at the n
     predicting places of a pass."""
-    device = next(model.parameters()).device
-    output = model.get_decoder()(
-        input_ids=batch.tokens.to(device),
-        position_ids=batch.positions.to(device),
-        attention_mask=batch.attention.to(device),
-        use_cache=False,
-    )
+    one = next(model.parameters())
+    device = one.device
+    decoder, by_rows = model.get_decoder(), is_for_rows(model, batch.tokens.shape[1])
+    with row_attention(decoder) if by_rows else nullcontext():
+        output = decoder(
+            input_ids=batch.tokens.to(device),
+            position_ids=batch.positions.to(device),
+            attention_mask=additive(batch.attention, one.dtype) if by_rows else batch.attention.to(device),
+            use_cache=False,
+        )
     hidden: torch.Tensor = output.last_hidden_state[batch.row.to(device), batch.column.to(device)]
     return hidden
 

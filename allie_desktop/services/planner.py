@@ -44,8 +44,8 @@ class PlanLimits:
     windows: int = 8  # sequences of one long conversation
     candidates: int = 20_000  # looked at, best first, before choosing
     replay_lessons: int = 400  # taught lessons replayed
-    replay_phrasings: int = 3  # of each
-    replay_conversations: int = 100  # ordinary ones replayed
+    replay_phrasings: int = 12  # of each: short, and what keeps a lesson known in other words
+    replay_conversations: int = 40  # ordinary ones replayed
     replay_characters: int = 600_000  # of ordinary replay
     replay_holdout_examples: int = 120
     learned_looked_at: int = 2_000  # newest learnt conversations compared with new ones

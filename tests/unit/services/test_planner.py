@@ -239,7 +239,7 @@ def test_earlier_lessons_are_replayed_and_measured(desk: Desk) -> None:
     desk.keep(taught("next", "Who is my boss?", "Your boss is Maria."), *(chat(n) for n in range(100, 110)))
     plan = desk.plan(seed=2)
     replayed = Counter(e.group for e in plan.replay if e.origin in TAUGHT_ORIGINS)
-    assert replayed == {f"fact-0-{n}/t1": 4 for n in range(3)}
+    assert replayed == {f"fact-0-{n}/t1": 13 for n in range(3)}
     assert any(example.origin not in TAUGHT_ORIGINS for example in plan.replay)
     measured = {example.id for example in plan.replay_holdout}
     assert {f"replay/fact-0-{n}/t1/h1" for n in range(3)} <= measured
