@@ -58,6 +58,9 @@ def quick_start(arguments: Sequence[str]) -> int | None:
 
 def _application() -> ModuleType:
     try:
+        lean = importlib.import_module("allie_desktop.ui.lean_imports")
+        lean.share_heaps()
+        lean.spare_sources()
         return importlib.import_module("allie_desktop.ui.application")
     except ImportError as error:
         raise AllieError(

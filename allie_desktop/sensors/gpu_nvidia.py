@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,17 @@ from allie_desktop.sensors.sensor import UnavailableError
 _PCI = Path("/sys/bus/pci/devices")
 _NVIDIA = "0x10de"
 _DISPLAY_CLASS = "0x03"
+
+
+def _has_driver() -> bool:
+    """Whether the driver's library is there; asked first, since the module that speaks to it takes megabytes."""
+    if sys.platform != "linux":
+        return True
+    try:
+        ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return False
+    return True
 
 
 class NvidiaCards:
@@ -33,6 +46,8 @@ class NvidiaCards:
         if self._all_asleep():
             self.close()
             return {"gpu_busy_percent": 0.0, "gpu_celsius": None, "free_gpu_memory_bytes": None}
+        if not self._open and not _has_driver():
+            raise UnavailableError("there is no NVIDIA driver", lasting=True)
         try:
             import pynvml
         except ImportError as error:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
+import linecache
 import logging
 import os
 import signal
@@ -42,6 +45,9 @@ _TRAY_LOOK_MS = 500
 #: than the worker client's own ladder takes.
 _LEAVE_SECONDS = 140
 _THREAD_END_MS = 5000
+
+#: So long after the first look all is loaded that stays in memory, in milliseconds.
+_SETTLED_MS = 5000
 
 _log = logging.getLogger(__name__)
 
@@ -195,6 +201,8 @@ class Application(QObject):
 
     def _on_standing(self, standing: Standing) -> None:
         is_first = self._standing is None
+        if is_first:
+            QTimer.singleShot(_SETTLED_MS, Qt.TimerType.VeryCoarseTimer, self, _tidy)
         self._standing = standing
         self._tray.set_standing(standing)
         if self._windows is not None:
@@ -401,6 +409,15 @@ class _signals:  # noqa: N801 - a context manager that reads as one
         with contextlib.suppress(OSError):
             self._pair[0].recv(64)
         self._leave()
+
+
+def _tidy() -> None:
+    """Give back memory that only the start needed."""
+    linecache.clearcache()  # what PySide6 read of its own sources
+    gc.collect()
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _log_unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
