@@ -57,7 +57,7 @@ class Diagnosis:
     active: str | None = None
     versions: int | None = None
     sensors: tuple[SensorState, ...] = ()
-    tray: str = "Allie has no tray icon yet."
+    tray: str = "nobody looked"
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -75,6 +75,7 @@ def diagnose(program: Program) -> Diagnosis:
         _versions,
         _alerts,
         _sensors,
+        _tray,
     )
     for look in looks:
         try:
@@ -202,3 +203,37 @@ def _size(count: int | None) -> str:
     if count is None:
         return "unknown"
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+
+
+def _tray(_program: Program, found: Diagnosis) -> None:
+    """A missing screen is no problem: everything but the windows works without."""
+    from allie_desktop.ui.screen_check import NoScreenError, require_screen
+
+    environment = dict(os.environ)
+    try:
+        require_screen(environment)
+    except NoScreenError as error:
+        found.tray = f"no window can be shown. {error}"
+        return
+    platform_name = environment.get("QT_QPA_PLATFORM", "")
+    if platform_name == "xcb":
+        found.tray = (
+            "there is one."
+            if _has_x_tray(environment["DISPLAY"])
+            else "none now; the window stays, and the icon appears when a tray starts."
+        )
+    else:
+        found.tray = "there is a screen; the icon appears where the desktop has a tray."
+
+
+def _has_x_tray(display_name: str) -> bool:
+    """Whether somebody holds the selection of the system tray of an X screen (freedesktop.org's System Tray
+    Protocol). Trays that speak D-Bus alone are not seen."""
+    from Xlib import X, display
+
+    connection = display.Display(display_name)
+    try:
+        selection = connection.intern_atom(f"_NET_SYSTEM_TRAY_S{connection.get_default_screen()}")
+        return bool(connection.get_selection_owner(selection) != X.NONE)
+    finally:
+        connection.close()
