@@ -202,7 +202,7 @@ class Application(QObject):
     def _on_standing(self, standing: Standing) -> None:
         is_first = self._standing is None
         if is_first:
-            QTimer.singleShot(_SETTLED_MS, Qt.TimerType.VeryCoarseTimer, self, _tidy)
+            QTimer.singleShot(_SETTLED_MS, self, _tidy)
         self._standing = standing
         self._tray.set_standing(standing)
         if self._windows is not None:
