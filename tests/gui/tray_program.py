@@ -21,6 +21,7 @@ from allie_desktop.bootstrap import Program
 from allie_desktop.cli.desktop_backend import DesktopBackend
 from allie_desktop.domain.judgement import Check, Judgement, Verdict
 from allie_desktop.domain.ports import Resources
+from allie_desktop.ipc.chat_process import ChatProcess
 from allie_desktop.ipc.worker_client import SubprocessWorkerClient, WorkerPatience
 from allie_desktop.paths import AppPaths
 from allie_desktop.ui.screen_check import require_screen
@@ -83,6 +84,21 @@ class SmallProgram(Program):
         return made
 
 
+class SmallBackend(DesktopBackend):
+    """Without a chat: its process would find out that the worker's versions are made of nothing."""
+
+    def chat_process(self, on_change: Any) -> Any:
+        waits_for_its_end = (sys.executable, "-c", "import sys; sys.stdin.read()")
+        process = ChatProcess(
+            folder=self._paths.cache,
+            log_file=self._paths.chat_log,
+            command=waits_for_its_end,
+            on_change=on_change,
+        )
+        self._windows.callback(process.stop)
+        return process
+
+
 def main(arguments: Sequence[str]) -> int:
     paths = AppPaths.from_environment().prepare()
     bootstrap.log_to_file(paths)
@@ -91,8 +107,10 @@ def main(arguments: Sequence[str]) -> int:
 
     from allie_desktop.ui import application
 
-    backend = DesktopBackend(paths, program=SmallProgram)
+    backend = SmallBackend(paths, program=SmallProgram)
     _map_menus(paths.cache / "menu.json")
+    if "--buttons" in arguments:
+        _map_buttons(application, Path(arguments[arguments.index("--buttons") + 1]))
     if "--heartbeat" in arguments:
         _beat(application, QTimer, Path(arguments[arguments.index("--heartbeat") + 1]))
     code = application.run(backend, tray_patience_seconds=60.0)
@@ -130,6 +148,33 @@ def _map_menus(file: Path) -> None:
         watch(self._pauses)
 
     tray.Tray.__init__ = wrapped
+
+
+def _map_buttons(application: Any, file: Path) -> None:
+    """Write down, again and again, where the buttons in sight stand on the screen."""
+    from PySide6.QtCore import QTimer
+    from PySide6.QtWidgets import QAbstractButton, QApplication
+
+    start = application.Application.start
+
+    def write() -> None:
+        places = {}
+        for window in QApplication.topLevelWidgets():
+            for button in window.findChildren(QAbstractButton) if window.isVisible() else ():
+                if button.isVisible() and button.isEnabled() and button.text():
+                    middle = button.mapToGlobal(button.rect().center())
+                    places[button.text().replace("&", "")] = [middle.x(), middle.y()]
+        scratch = file.with_suffix(".new")
+        scratch.write_text(json.dumps(places))
+        scratch.replace(file)
+
+    def started(self: Any, **more: Any) -> None:
+        start(self, **more)
+        self._mapper = QTimer(self)
+        self._mapper.timeout.connect(write)
+        self._mapper.start(150)
+
+    application.Application.start = started
 
 
 def _beat(application: Any, timer_class: Any, file: Path) -> None:

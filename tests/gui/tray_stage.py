@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,6 +144,21 @@ class TrayStage:
             wait_for(file.exists, f"the menu; {self.said()}")
         places: dict[str, tuple[int, int]] = {k: (x, y) for k, (x, y) in json.loads(file.read_text()).items()}
         return places
+
+    def click_button(self, file: Path, label: str) -> None:
+        """Click a button by its label, as soon as it can be clicked and stands still; ``file`` is the map that
+        the program writes with ``--buttons``."""
+
+        def place() -> list[int] | None:
+            return json.loads(file.read_text()).get(label) if file.exists() else None
+
+        def still() -> list[int] | None:
+            before = place()
+            time.sleep(0.4)
+            return before if before is not None and before == place() else None
+
+        x, y = wait_for(still, f"the button {label}; {self.said()}")
+        self.desktop.click(x, y)
 
     # --- the store ---
 
