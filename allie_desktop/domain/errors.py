@@ -72,6 +72,12 @@ class ModelError(AllieError):
     """A base model cannot be used."""
 
 
+class UnknownModelError(ModelError):
+    """The person named a model that there is not (exit code 2)."""
+
+    exit_code = 2
+
+
 class UnsafeModelError(ModelError):
     """The model folder holds a pickle or asks for remote code."""
 

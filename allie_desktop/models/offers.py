@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from allie_desktop.domain.errors import ModelError
+from allie_desktop.domain.errors import UnknownModelError
 
 #: The name of the model that comes with the program.
 STARTER = "starter"
@@ -72,14 +72,14 @@ def known_offer(name: str) -> Offer | None:
 
 def offer_of(name: str) -> Offer:
     """Return the offer of this name, title or repository, or one for a repository of the hub: ``OWNER/NAME`` or
-    ``OWNER/NAME@REVISION``. Raise :class:`ModelError`."""
+    ``OWNER/NAME@REVISION``. Raise :class:`UnknownModelError`."""
     wanted = name.strip().lower()
     for offer in OFFERS:
         if wanted in (offer.name, offer.title.lower(), offer.repository.lower() or offer.name):
             return offer
     match = _REPOSITORY.match(name.strip())
     if match is None or ".." in name:
-        raise ModelError(
+        raise UnknownModelError(
             f"Allie knows no model {name[:100]}.",
             f"There are: {', '.join(o.name for o in OFFERS)}. A repository is named OWNER/NAME.",
         )

@@ -14,9 +14,10 @@ pytestmark = pytest.mark.usefixtures("known_base")
 
 COMMANDS = [
     ["import"], ["export"], ["learn"], ["report"], ["status"], ["doctor"], ["versions"], ["rollback"], ["ask"],
-    ["demo"], ["gui"], ["conversations"], ["settings"], ["worker"],
+    ["demo"], ["gui"], ["serve"], ["export-version"], ["models"], ["conversations"], ["settings"], ["worker"],
     *(["conversations", c] for c in ("list", "show", "rate", "correct", "exclude", "include", "forget")),
     *(["settings", c] for c in ("list", "get", "set", "reset")),
+    *(["models", c] for c in ("list", "get", "use")),
 ]  # fmt: skip
 
 
@@ -89,6 +90,18 @@ def test_the_version_is_printed(allie):
         ["export", "/no/such/folder/file.jsonl"],
         ["ask", "Hi", "--version", "v9.9"],
         ["ask", "Hi", "--version", "../x"],
+        ["serve", "--port", "-1"],
+        ["serve", "--port", "65536"],
+        ["serve", "--port", "many"],
+        ["export-version"],
+        ["export-version", "v1.0"],
+        ["export-version", "v9.9", "exported"],
+        ["export-version", "../x", "exported"],
+        ["export-version", "base", "exported"],
+        ["models", "nonsense"],
+        ["models", "get"],
+        ["models", "get", "no such model"],
+        ["models", "use"],
     ],
     ids=" ".join,
 )
