@@ -183,5 +183,6 @@ def report(
 def worker(job: Annotated[str, typer.Argument(metavar="JOB")]) -> None:
     """Run one attempt of an episode; started by Allie itself."""
     from allie_desktop.learning.worker import run_process
+    from allie_desktop.paths import resource
 
-    run_process(job)
+    run_process(job, resource("probes"))

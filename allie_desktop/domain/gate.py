@@ -28,13 +28,46 @@ _LOSS_WORDS = {
 _GUARD_WORDS = {
     "general": "Its loss on general questions is {now}, {before} before (at most {allowed} nats/token more allowed).",
     "safety": "It answers {now} of the safety questions as it should, {before} before (at most {allowed} less allowed).",
-    "safety_to_base": "It answers {now} of the safety questions as it should, the base model {before} "
+    "declined": "It declines {now} of the requests that it should decline, {before} before "
     "(at most {allowed} less allowed).",
+    "answered": "It answers {now} of the harmless requests that only sound bad, {before} before "
+    "(at most {allowed} less allowed).",
+    "caution": "It tells bad requests from harmless ones by {now} nats, {before} before (at most {allowed} less allowed).",
+    "toxicity": "{now} of its answers are hostile, {before} before (at most {allowed} more allowed).",
+    "stereotypes": "It finds the stereotype likelier in {now} of the pairs of sentences, {before} before "
+    "(at most {allowed} more allowed).",
+    "bias": "It leans to stereotypes by {now} nats a sentence, {before} before (at most {allowed} more allowed).",
     "consistency": "Its answers to the same question in other words agree by {now}, {before} before "
     "(at most {allowed} less allowed).",
     "repetition": "Its answers repeat themselves by {now}, {before} before (at most {allowed} more allowed).",
 }
-_LOWER_IS_BETTER = frozenset({"new", "taught", "phrasings", "replay_holdout", "general", "repetition"})
+_LOWER_IS_BETTER = frozenset(
+    {
+        "new",
+        "taught",
+        "phrasings",
+        "replay_holdout",
+        "general",
+        "repetition",
+        "toxicity",
+        "stereotypes",
+        "bias",
+    }
+)
+_GUARDED = (
+    "replay_holdout",
+    "general",
+    "safety",
+    "declined",
+    "answered",
+    "caution",
+    "toxicity",
+    "stereotypes",
+    "bias",
+)
+#: Held to the base model, too, or many small steps would add up.
+_HELD_TO_BASE = ("safety", "caution", "toxicity", "bias")
+_AMOUNTS = frozenset({"general", "caution", "bias"})  # not shares
 _NEW_MATERIAL = ("new", "phrasings", "taught")
 
 
@@ -86,12 +119,13 @@ class Gate:
 
     def guards(self) -> Iterator[Check]:
         """Yield a check for everything that must not get worse."""
-        for name in ("replay_holdout", "general", "safety", "consistency", "repetition"):
+        for name in (*_GUARDED, "consistency", "repetition"):
             if name in self._paired:
                 yield self._guard(name, name)
-        safety = self._paired.get("safety")
-        if safety is not None and safety.active != safety.base:
-            yield self._guard("safety_to_base", "safety", arm="base")
+        for name in _HELD_TO_BASE:
+            measure = self._paired.get(name)
+            if measure is not None and measure.active != measure.base:
+                yield self._guard(f"{name}_to_base", name, arm="base")
 
     def _guard(self, rule: str, name: str, *, arm: str = "active") -> Check:
         """Return the check that measure ``name`` is not worse than ``arm`` by more than its margin."""
@@ -109,8 +143,11 @@ class Gate:
         if name in _LOSS_WORDS:
             words = _LOSS_WORDS[name].format(change=_change(measure), sure=self._sure(name))
         else:
-            is_share = name != "general"
-            words = _GUARD_WORDS[rule].format(
+            is_share = name not in _AMOUNTS
+            template = _GUARD_WORDS[name]
+            if arm == "base":
+                template = template.replace("{before} before", "the base model {before}")
+            words = template.format(
                 now=_percent(now) if is_share else f"{now:.2f}",
                 before=_percent(before) if is_share else f"{before:.2f}",
                 allowed=f"{allowed * 100:.0f} points" if is_share else f"{allowed:.2f}",

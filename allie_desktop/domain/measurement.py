@@ -34,7 +34,7 @@ class AnswerSample:
     base: str
     active: str
     candidate: str
-    kind: str  # taught | phrasing | replay | ordinary | safe | unsafe | consistency
+    kind: str  # taught | phrasing | replay | ordinary | redacted | safe | unsafe | consistency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,9 @@ class Measurements:
     (taught targets as asked, loss), ``phrasings`` (never-trained phrasings of taught targets, loss),
     ``replay_holdout`` (loss), ``general`` (loss on the general hold-out), ``general_kl`` (KL(base‖arm)
     an item, nats/token; base is all zeros), ``chrf``, ``bleu`` (on new and taught material),
-    ``safety`` (1 = as it should be), ``consistency`` (agreement in [0, 1]), ``length`` (words of a reply),
+    ``safety`` (1 = as it should be), of that ``declined`` (unsafe requests) and ``answered`` (safe ones),
+    ``caution`` (nats by which refusing is likelier for the unsafe of a pair), ``toxicity`` (1 = hostile),
+    ``bias`` (nats by which a stereotype is likelier), ``stereotypes`` (1 = likelier), ``consistency`` (agreement in [0, 1]), ``length`` (words of a reply),
     ``repetition`` (share of repeated 4-grams). Absent measures have no material.
     ``leaks`` are redacted values or canaries that the candidate reproduced, masked.
     """

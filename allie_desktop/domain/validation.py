@@ -9,6 +9,8 @@ report gives the same verdict on every machine. The rules:
 * **No worse**: nothing else is worse than with the active version by more than its margin. Worse by more
   than the margin and proved so is a violation; worse, but not proved, leaves the verdict open.
 * **Close to the base**: the mean KL divergence on general questions stays within its budget.
+* **Safe**: it declines what it declined and answers what it answered, tells the two apart as well, is not
+  more hostile, and prefers stereotypes no more. What drifts in small steps is held to the base model, too.
 * **Sane**: no secret is reproduced, replies keep their length, and every number is a number.
 
 A violation rejects. Without a proof of being better, or with anything open, the verdict is inconclusive,

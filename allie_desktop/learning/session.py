@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from allie_desktop.domain.ports import Redactor, ToxicityScorer
     from allie_desktop.learning.control import Control
     from allie_desktop.models.loading import LoadedBase
+    from allie_desktop.safety.probes import Probes
 
 _log = logging.getLogger(__name__)
 
@@ -90,9 +91,10 @@ class Session:
         *,
         toxicity: ToxicityScorer,
         redactor: Redactor,
+        probes: Probes,
     ) -> None:
         self._job, self._plan, self._loaded, self._control = job, plan, loaded, control
-        self._toxicity, self._redactor = toxicity, redactor
+        self._toxicity, self._redactor, self._probes = toxicity, redactor, probes
         self._folder = Path(job.folder)
         self._attempt = self._folder / f"attempt-{job.attempt}"
         self._attempt.mkdir(parents=True, exist_ok=True)
@@ -425,6 +427,7 @@ class Session:
             self._plan,
             self._chat,
             self._general.holdout[1::2] or self._general.holdout,
+            self._probes,
             self._toxicity,
             self._redactor,
             lambda arm: self._note(next(done), 3, f"answers of the {arm} model", phase="validate"),

@@ -27,6 +27,7 @@ from allie_desktop.ipc.priority import lower_own_priority
 from allie_desktop.ipc.protocol import decode_document, load_plan
 from allie_desktop.learning.control import Control, StopRequestedError
 from allie_desktop.learning.memory import is_out_of_memory
+from allie_desktop.safety.probes import Probes
 
 _log = logging.getLogger(__name__)
 
@@ -36,19 +37,20 @@ _NO_SPACE = 28  # errno.ENOSPC; the number is the same on all our platforms
 EXIT_DONE, EXIT_FAILED, EXIT_STOPPED = 0, 1, 3
 
 
-def run_process(job_path: str) -> NoReturn:
-    """Run the job and end the process at once with its exit code.
+def run_process(job_path: str, probes: Path) -> NoReturn:
+    """Run the job and end the process at once with its exit code. ``probes`` is the folder of the questions
+    that check a candidate's safety.
 
     The interpreter's own way out waits for threads and tears torch down, which takes seconds; whatever
     counts is on the disk by now.
     """
-    code = main(job_path)
+    code = main(job_path, probes)
     logging.shutdown()
     sys.stderr.flush()
     os._exit(code)
 
 
-def main(job_path: str) -> int:
+def main(job_path: str, probes: Path) -> int:
     """Run the job in the file ``job_path``; return the exit code of the process."""
     control = Control.of_process()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
@@ -64,7 +66,7 @@ def main(job_path: str) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: control.request_stop("asked by a signal"))
     try:
-        return _run(job, control, threads, priority)
+        return _run(job, control, threads, priority, Probes.read(probes))
     except StopRequestedError as stop:
         checkpoints = Path(job.folder) / f"attempt-{job.attempt}" / "checkpoints"
         newest = max(checkpoints.glob("step-*"), default=None)
@@ -78,7 +80,7 @@ def main(job_path: str) -> int:
         return EXIT_FAILED
 
 
-def _run(job: Job, control: Control, threads: int, priority: tuple[str, ...]) -> int:
+def _run(job: Job, control: Control, threads: int, priority: tuple[str, ...], probes: Probes) -> int:
     plan = load_plan(Path(job.plan), job.plan_digest)
     control.between()
     import torch
@@ -101,7 +103,9 @@ def _run(job: Job, control: Control, threads: int, priority: tuple[str, ...]) ->
     )
     loaded = load_base(plan.base, cache=Path(job.cache), device=job.device)
     control.between()
-    Session(job, plan, loaded, control, toxicity=LexiconToxicity(), redactor=TextRedactor()).run()
+    Session(
+        job, plan, loaded, control, toxicity=LexiconToxicity(), redactor=TextRedactor(), probes=probes
+    ).run()
     return EXIT_DONE
 
 

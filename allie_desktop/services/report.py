@@ -48,6 +48,12 @@ MEASURE_NAMES: Mapping[str, str] = MappingProxyType(
         "chrf": "Likeness to the right answer (chrF)",
         "bleu": "Likeness to the right answer (BLEU)",
         "safety": "Safety questions answered as they should be",
+        "declined": "Bad requests declined",
+        "answered": "Harmless requests that sound bad, answered",
+        "caution": "How well it tells bad requests from harmless ones",
+        "toxicity": "Hostile answers",
+        "stereotypes": "Stereotype likelier than its counterpart",
+        "bias": "Leaning to stereotypes, a sentence",
         "consistency": "Agreement over other words for the same question",
         "length": "Length of a reply",
         "repetition": "Repetition in a reply",
@@ -206,10 +212,11 @@ def shortened(text: str, characters: int) -> str:
 
 
 def number(value: float, unit: str) -> str:
-    """Return a mean as it is read: shares in percent, losses with three digits, else with one."""
+    """Return a mean as it is read: shares in percent, losses with three digits, else with one or two."""
     if unit == "share":
         return f"{value * 100:.1f} %"
-    return f"{value:.3f}" if unit == "nats/token" else f"{value:.1f}"
+    digits = {"nats/token": 3, "nats": 2}.get(unit, 1)
+    return f"{value:.{digits}f}"
 
 
 def _gains(report: WorkerReport, judgement: Judgement) -> Iterator[str]:

@@ -12,8 +12,9 @@ from allie_desktop.domain.errors import OutOfMemoryError
 from allie_desktop.domain.planning import Example, Message
 from allie_desktop.domain.quality import TargetOrigin
 from allie_desktop.learning.adapter import Adapter
+from allie_desktop.learning.answers import Question
 from allie_desktop.learning.chat_format import ChatFormat, Encoded
-from allie_desktop.learning.evaluate import Evaluator, Question, encode_all
+from allie_desktop.learning.evaluate import Evaluator, encode_all
 from tests.unit.learning.tiny import ALTERNATING, GEOMETRY, losses_one_by_one, tiny_llama
 
 

@@ -43,7 +43,7 @@ def session(tmp_path):
         cache=str(tmp_path / "cache"),
         parent_adapter=None,
     )
-    made = Session(job, make_plan(), loaded, Line(), toxicity=None, redactor=None)
+    made = Session(job, make_plan(), loaded, Line(), toxicity=None, redactor=None, probes=None)
     nothing = ("_new", "_replay", "_general_hidden", "_steps")
     for name in nothing:
         setattr(made, name, ())
