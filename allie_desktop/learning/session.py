@@ -58,6 +58,7 @@ from allie_desktop.learning.memory import (
     until_it_fits,
 )
 from allie_desktop.learning.trainer import HeldOut, Material, StepReport, Trainer
+from allie_desktop.learning.working_time import WorkingTime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -103,7 +104,8 @@ class Session:
         self._curve: list[TrainingCurvePoint] = []
         self._held_out: list[HeldOutPoint] = []
         self._stopped_early = ""
-        self._phase_started = time.monotonic()
+        self._time = WorkingTime()  # what a frozen worker could not use is not spent
+        self._phase_started = self._time.seconds()
 
     def run(self) -> None:
         """Do the whole attempt; raises StopRequestedError after leaving a checkpoint."""
@@ -285,7 +287,8 @@ class Session:
             self._trainer.restore(saved)
             self._curve = [TrainingCurvePoint(**p) for p in saved.numbers.get("curve", ())]
             self._held_out = [HeldOutPoint(**p) for p in saved.numbers.get("held_out", ())]
-        self._started = self._last_checkpoint = time.monotonic()
+        self._last_checkpoint = time.monotonic()
+        self._started = self._time.seconds()
         try:
             self._stopped_early = self._trainer.run()
         except BaseException:
@@ -307,7 +310,7 @@ class Session:
         total = len(self._steps)
         state = self._trainer.state
         speed = state.tokens / state.seconds if state.seconds else 0.0
-        spent = self._seconds.get("train", 0.0) + time.monotonic() - self._started
+        spent = self._seconds.get("train", 0.0) + self._time.seconds() - self._started
         self._control.send(
             StepFinished(
                 phase="train",
@@ -358,7 +361,7 @@ class Session:
 
     def out_of_time(self) -> bool:
         """Return whether the plan's time for training is over."""
-        spent = self._seconds.get("train", 0.0) + time.monotonic() - self._started
+        spent = self._seconds.get("train", 0.0) + self._time.seconds() - self._started
         return spent > self._plan.budget.train_seconds
 
     def pass_halved(self, tokens_per_pass: int) -> None:
@@ -372,7 +375,7 @@ class Session:
         snapshot.numbers["held_out"] = [asdict(p) for p in self._held_out]
         path = self._checkpoints.write(snapshot)
         self._write_seconds("train", self._started)
-        self._started = time.monotonic()
+        self._started = self._time.seconds()
         self._control.send(CheckpointWritten(step=snapshot.step, path=str(path)))
 
     def _write_trained(self) -> None:
@@ -442,7 +445,7 @@ class Session:
         shutil.rmtree(candidate, ignore_errors=True)
         os.replace(scratch, candidate)
         self._write_seconds("validate", self._phase_started)
-        self._phase_started = time.monotonic()
+        self._phase_started = self._time.seconds()
         report = WorkerReport(
             episode_id=self._job.episode_id,
             plan_digest=self._plan.digest,
@@ -467,7 +470,7 @@ class Session:
     def _phase(self, phase: Phase, total: int) -> Iterator[None]:
         self._control.between()
         self._control.send(PhaseStarted(phase=phase, total=0 if phase == "train" else total))
-        self._phase_started = time.monotonic()
+        self._phase_started = self._time.seconds()
         try:
             yield
         finally:
@@ -488,7 +491,7 @@ class Session:
             return {}
 
     def _write_seconds(self, phase: str, since: float) -> None:
-        self._seconds[phase] = self._seconds.get(phase, 0.0) + time.monotonic() - since
+        self._seconds[phase] = self._seconds.get(phase, 0.0) + self._time.seconds() - since
         temporary = self._attempt / "seconds.writing"
         temporary.write_text(json.dumps(self._seconds), "utf-8")
         os.replace(temporary, self._attempt / "seconds.json")
