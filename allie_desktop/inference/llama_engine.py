@@ -126,7 +126,8 @@ class LlamaEngine:
         self._closed.set()
         with self._idle:
             if not self._idle.wait_for(lambda: not self._running, _CLOSE_SECONDS):
-                _log.warning("an engine is closed with %d replies running", self._running)
+                _log.error("an engine with %d replies that do not end stays in memory", self._running)
+                return
         with _one_at_a_time:
             self._server = None
         _give_back_memory()
@@ -150,21 +151,20 @@ class LlamaEngine:
 
     def _begin(self, body: dict[str, Any], generation: _Generation) -> None:
         with self._idle:
-            server = self._server
-            if server is None or self._closed.is_set():
+            if self._server is None or self._closed.is_set():
                 generation.end()
                 raise _unloaded()
             self._running += 1
         # Not a daemon: a thread that the interpreter kills inside the library takes the process with it.
-        threading.Thread(target=self._work, args=(server, body, generation), name="allie-reply").start()
+        threading.Thread(target=self._work, args=(body, generation), name="allie-reply").start()
 
-    def _work(self, server: Any, body: dict[str, Any], generation: _Generation) -> None:
+    def _work(self, body: dict[str, Any], generation: _Generation) -> None:
         try:
-            server.handle_completions(json.dumps(body), generation.take)
+            # Nothing but the engine may hold the server: whoever drops it last destroys it, there and then.
+            self._server.handle_completions(json.dumps(body), generation.take)
         except Exception as error:  # noqa: BLE001 - C++ exceptions of every kind
             generation.fail(str(error))
         finally:
-            del server
             with self._idle:
                 self._running -= 1
                 self._idle.notify_all()
@@ -350,7 +350,7 @@ def _start(base: Path, adapter: Path | None, threads: int | None, context: int, 
     params.api_keys = [secrets.token_urlsafe(32)]
     with _one_at_a_time, _hidden_socket(params):
         try:
-            return xllamacpp.Server(params)
+            server = xllamacpp.Server(params)
         except RuntimeError as error:
             if adapter is not None:
                 raise VersionCorruptError(
@@ -361,6 +361,11 @@ def _start(base: Path, adapter: Path | None, threads: int | None, context: int, 
                 f"The chat engine cannot load the base model {base.name}.",
                 "Download the model again, or choose another one; memory may also have run out.",
             ) from error
+    # A server that is destroyed before its loop began never ends. It has begun once it refuses this, which
+    # is more than its context holds, so that nothing is computed.
+    refused = {"prompt": [0] * (params.n_ctx + 1), "max_tokens": 1}
+    server.handle_completions(json.dumps(refused), lambda _: True)
+    return server
 
 
 @contextlib.contextmanager

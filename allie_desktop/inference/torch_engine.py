@@ -224,6 +224,8 @@ class TorchEngine:
     def _unload(self, name: str) -> None:
         inner = self._adapters.pop(name)
         if self._adapters:
+            # The library warns when the one that goes was the last that was used.
+            self._peft.set_adapter(next(iter(self._adapters.values())), inference_mode=True)
             self._peft.delete_adapter(inner)
         else:
             self._model = self._peft.unload()

@@ -323,6 +323,32 @@ def test_closing_ends_replies_in_flight_with_a_sentence(twins, header):
         events(made, "Hello")
 
 
+def test_an_engine_can_be_closed_as_soon_as_it_is_made(twins, header):
+    # The library's own server hangs for ever when it is destroyed before its loop began.
+    for _ in range(20):
+        LlamaEngine(twins.gguf, header, threads=1).close()
+
+
+def test_engines_can_be_made_used_and_closed_by_many_threads_at_once(twins, header, converted):
+    answers, lock = [], threading.Lock()
+
+    def work(adapter):
+        for _ in range(5):
+            with contextlib.closing(LlamaEngine(twins.gguf, header, adapter=adapter, threads=1)) as made:
+                answer = say(made, "Hello there")
+            with lock:
+                answers.append((adapter, answer))
+
+    threads = [threading.Thread(target=work, args=(a,), daemon=True) for a in (None, converted) * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT)
+
+    assert len(answers) == 20
+    assert len(set(answers)) == 2
+
+
 def test_a_base_that_cannot_be_loaded_is_a_sentence(twins, header, tmp_path):
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(twins.gguf.read_bytes()[:-5000])
