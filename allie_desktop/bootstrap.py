@@ -516,6 +516,7 @@ class Program:
         from allie_desktop.ipc.episode_lock import FileEpisodeLock
         from allie_desktop.ipc.worker_client import SubprocessWorkerClient, WorkerPatience
         from allie_desktop.services.attempts import WorkerLimits
+        from allie_desktop.services.courtesy import Courtesy
         from allie_desktop.services.orchestrator import Orchestrator
         from allie_desktop.services.retention import Retention
 
@@ -528,7 +529,7 @@ class Program:
             lock=FileEpisodeLock(self.paths.data),
             # So often it is asked whether somebody chats, for whom the worker stands still.
             worker=SubprocessWorkerClient(patience=WorkerPatience(tick=0.04)),
-            busy=lambda: ChatBusy.is_busy(self.paths.chat_busy),
+            busy=Courtesy(lambda: ChatBusy.is_busy(self.paths.chat_busy), monotonic=self.clock.monotonic),
             deployment=self.deployment,
             retention=Retention(
                 versions=self.versions,
