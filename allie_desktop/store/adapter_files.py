@@ -129,7 +129,7 @@ def _plain(file: Path) -> None:
 def _check_safetensors(file: Path) -> None:
     try:
         # An adapter is small; safe_open() would read its header alone, but loads numpy into the tray for good.
-        if not deserialize(file.read_bytes()):
+        if not deserialize(file.read_bytes()):  # type: ignore[no-untyped-call]
             raise CorruptModelError(f"The candidate's {file.name} is empty.", _REMEDY)
     except (SafetensorError, OSError) as error:
         raise CorruptModelError(f"The candidate's {file.name} is damaged: {error}.", _REMEDY) from error
