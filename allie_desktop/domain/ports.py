@@ -312,6 +312,9 @@ class VersionRepository(Protocol):
     def remove(self, name: str) -> None:
         """Delete a version's folder; refuses the active and the fallback version."""
 
+    def tidy(self) -> None:
+        """Delete what killed processes left half done. Raise :class:`OSError`."""
+
 
 class Importer(Protocol):
     """Reads one foreign format. Never raises for a single bad record: it yields a refusal."""
@@ -452,6 +455,9 @@ class EpisodeFiles(Protocol):
     def forget(self, conversation_id: str) -> tuple[str, ...]:
         """Remove the whole folder of every episode whose plan holds this conversation; return their ids.
         An unfinished one among them is given up, since its plan is gone."""
+
+    def tidy(self) -> None:
+        """Delete what killed processes left half written; while holding the episode slot. Raise OSError."""
 
     def ids(self) -> tuple[str, ...]:
         """Return the ids that have a folder."""

@@ -143,6 +143,11 @@ class EpisodeFolders:
                 gone.append(episode_id)
         return tuple(gone)
 
+    def tidy(self) -> None:
+        """See :meth:`domain.ports.EpisodeFiles.tidy`."""
+        for leftover in self._root.glob("*/**/.*.new"):
+            leftover.unlink(missing_ok=True)
+
     def ids(self) -> tuple[str, ...]:
         """See :meth:`domain.ports.EpisodeFiles.ids`."""
         try:

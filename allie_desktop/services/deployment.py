@@ -189,6 +189,7 @@ class Deployment:
         """Make sure that the active version can be loaded and that only versions in use count as having
         learnt; return sentences about what had to be repaired."""
         repaired = []
+        self._tidy()
         if self._rollout is not None:
             self._rollout.finish()
         pointer = self._versions.pointer()
@@ -206,6 +207,13 @@ class Deployment:
         return tuple(repaired)
 
     # --- inside ---
+
+    def _tidy(self) -> None:
+        try:
+            self._versions.tidy()
+            self._files.tidy()
+        except (AllieError, OSError) as error:
+            _log.warning("What was left over could not be deleted: %s", error)
 
     def _put_into_use(self, name: str, episode: Episode, plan: Plan) -> None:
         parent = plan.parent or BASE

@@ -85,7 +85,7 @@ class Database:
             )
         private_files.make_folder(path.parent)
         is_new = private_files.make_file(path)
-        backups = Backups(path, backup_folder or path.parent / "backups")
+        backups = Backups(path, backup_folder) if backup_folder else cls.backups_of(path)
         # Before the first statement: SQLite gives the -wal and -shm files the mode of the store.
         private_files.keep_private(
             path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
@@ -102,6 +102,11 @@ class Database:
             connection.close()
             raise
         return database
+
+    @staticmethod
+    def backups_of(path: Path) -> Backups:
+        """Return the backups of the store at ``path``; touches no disk."""
+        return Backups(path, path.parent / "backups")
 
     @property
     def connection(self) -> sqlite3.Connection:

@@ -220,6 +220,18 @@ class VersionFolders:
             sync_folder(self._versions)
             remove_tree(gone)
 
+    def tidy(self) -> None:
+        """See :meth:`domain.ports.VersionRepository.tidy`."""
+        with self._changing():
+            for leftover in (*self._versions.glob(f"{_SEALING}*"), *self._versions.glob(f"{_REMOVED}*")):
+                remove_tree(leftover)
+            # The roll-out's record lies here too, and has a lock of its own.
+            with filelock.FileLock(
+                self.folder / ".rollout.lock", timeout=_LOCK_SECONDS, fallback_to_soft=False
+            ):
+                for leftover in self.folder.glob(".*.new"):
+                    leftover.unlink(missing_ok=True)
+
     # --- inside ---
 
     def _names(self) -> list[VersionName]:
