@@ -1,6 +1,6 @@
 """What the tray application costs, and how quickly it gives the machine back.
 
-    python tests/benchmarks/tray.py [--presses 100] [--seconds 60] [--pairs 5] [--json OUT]
+    python tests/benchmarks/tray.py [--presses 100] [--seconds 60] [--pairs 5] [--only NAME] [--json OUT]
 
 Needs the desktop tools of the GUI tests. Key presses are real (XTEST); the worker burns processor time as
 training does, in its own session and with its own lowered priority.
@@ -166,6 +166,7 @@ def main() -> int:
     parser.add_argument("--presses", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--only", action="append", help='"at rest", "heartbeat", "foreground", "key presses"')
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
 
@@ -187,6 +188,8 @@ def main() -> int:
                 {"acts": [burning], "preferences": {**WILLING, "release_memory_seconds": 0.0}},
             ),
         ):
+            if arguments.only and name not in arguments.only:
+                continue
             with DesktopSession(folder / name.replace(" ", "-")) as desktop:
                 stage = TrayStage(desktop.folder / "home", desktop)
                 stage.prepare(base_hashes=folder / "base-hashes.json", **preparation)
