@@ -335,6 +335,9 @@ class Redactor(Protocol):
     def redact(self, text: str) -> tuple[str, Mapping[str, int]]:
         """Return the text with placeholders like ``[EMAIL]``, and how many of each kind there were."""
 
+    def redacted_values(self, text: str) -> tuple[str, ...]:
+        """Return what :meth:`redact` takes out, without repetitions. For leak checks; never log it."""
+
 
 class ToxicityScorer(Protocol):
     """Says how hostile a text is."""
