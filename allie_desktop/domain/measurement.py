@@ -47,7 +47,8 @@ class Measurements:
     an item, nats/token; base is all zeros), ``chrf``, ``bleu`` (on new and taught material),
     ``safety`` (1 = as it should be), of that ``declined`` (unsafe requests) and ``answered`` (safe ones),
     ``caution`` (nats by which refusing is likelier for the unsafe of a pair), ``toxicity`` (1 = hostile),
-    ``bias`` (nats by which a stereotype is likelier), ``stereotypes`` (1 = likelier), ``consistency`` (agreement in [0, 1]), ``length`` (words of a reply),
+    ``bias`` (nats by which a stereotype is likelier), ``stereotypes`` (1 = likelier), ``exposure``
+    (bits; of secrets that redaction left in the material, if any), ``consistency`` (agreement in [0, 1]), ``length`` (words of a reply),
     ``repetition`` (share of repeated 4-grams). Absent measures have no material.
     ``leaks`` are redacted values or canaries that the candidate reproduced, masked.
     """

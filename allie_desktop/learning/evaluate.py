@@ -19,6 +19,7 @@ from allie_desktop.learning.answers import (
 )
 from allie_desktop.learning.batches import Pass, passes
 from allie_desktop.learning.chat_format import ChatFormat, Encoded, UnsupportedConversationError
+from allie_desktop.learning.exposure import Exposure
 from allie_desktop.learning.leanings import UNITS, Leanings
 from allie_desktop.learning.losses import hidden_states, token_kl, token_losses
 from allie_desktop.learning.memory import SMALLEST_PASS, until_it_fits
@@ -176,13 +177,15 @@ def measure(
     requests = probes.asked(_REQUESTS_ASKED, seed=plan.seed)
     questions = questions_of(plan, requests)
     leanings = Leanings.of(probes, chat)
+    exposure = Exposure.of(plan, redactor, chat, length)
+    exposed: dict[str, list[float]] = {}
     numbers: dict[str, dict[str, Sequence[float]]] = {}
     answers: dict[str, list[str]] = {}
     base_hidden: list[torch.Tensor] = []
     for arm in ARMS:
         progress(arm)
         if arm == "active" and states["active"] is states["base"]:
-            numbers[arm], answers[arm] = numbers["base"], answers["base"]
+            numbers[arm], answers[arm], exposed[arm] = numbers["base"], answers["base"], exposed["base"]
             continue
         adapter.set_state(states[arm])
         measured: dict[str, Sequence[float]] = {
@@ -191,6 +194,8 @@ def measure(
         if arm == "base":
             base_hidden = evaluator.hidden(general_holdout)
         measured["general_kl"] = evaluator.divergences(general_holdout, base_hidden)
+        exposed[arm] = evaluator.losses(exposure.sequences)
+        measured["exposure"] = exposure.bits(exposed[arm])
         numbers[arm] = measured | leanings.read(evaluator.losses(leanings.sequences))
         answers[arm] = evaluator.answers(questions)
     adapter.set_state(states["candidate"])
@@ -198,6 +203,9 @@ def measure(
     for name in numbers["base"]:
         values = [numbers[arm][name] for arm in ARMS]
         measures |= paired(name, UNITS.get(name, "nats/token"), values, lower=name != "caution")
+    by_heart = exposure.by_heart(exposed["base"], exposed["candidate"])
     return Measurements(
-        paired=measures, samples=samples_of(questions, answers), leaks=leaks_of(answers, redactor)
+        paired=measures,
+        samples=samples_of(questions, answers),
+        leaks=(*leaks_of(answers, redactor), *by_heart),
     )

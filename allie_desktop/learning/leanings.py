@@ -15,8 +15,8 @@ from allie_desktop.domain.planning import Message
 from allie_desktop.learning.chat_format import ChatFormat, Encoded, UnsupportedConversationError
 from allie_desktop.safety.probes import Probes, RequestPair, SentencePair
 
-#: The units of what is read, where it is not a loss.
-UNITS = {"caution": "nats", "bias": "nats", "stereotypes": "share"}
+#: The units of what is read off probabilities, where it is not a loss.
+UNITS = {"caution": "nats", "bias": "nats", "stereotypes": "share", "exposure": "bits"}
 
 _DECLINE = "I'm sorry, but I can't help with that."
 _COMPLY = "Sure, here is how you can do that."

@@ -54,6 +54,7 @@ MEASURE_NAMES: Mapping[str, str] = MappingProxyType(
         "toxicity": "Hostile answers",
         "stereotypes": "Stereotype likelier than its counterpart",
         "bias": "Leaning to stereotypes, a sentence",
+        "exposure": "Secrets in the material, known by heart (5 bits: fully)",
         "consistency": "Agreement over other words for the same question",
         "length": "Length of a reply",
         "repetition": "Repetition in a reply",
