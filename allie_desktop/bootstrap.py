@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from allie_desktop.services.collection import Collector
     from allie_desktop.services.deployment import Deployment
     from allie_desktop.services.episode_settings import EpisodePlanner
+    from allie_desktop.services.late_recording import LateRecorder
     from allie_desktop.services.orchestrator import Orchestrator
     from allie_desktop.services.preferences import PreferencesService
     from allie_desktop.services.recording import RecordingService
@@ -458,6 +459,13 @@ class Program:
         )
 
     @cached_property
+    def late_recorder(self) -> LateRecorder:
+        """Who keeps what is said in chat even while the store cannot be written."""
+        from allie_desktop.services.late_recording import LateRecorder
+
+        return LateRecorder(self.recorder, monotonic=self.clock.monotonic)
+
+    @cached_property
     def router(self) -> RolloutRouter:
         """Who says which version answers. Its :meth:`choose` and :meth:`failed` ask the store, and belong to
         the thread of this object as everything here does."""
@@ -483,6 +491,8 @@ class Program:
         own = OwnThread(lambda: Program(self.paths))
         self._closing.callback(own.close)
         router = ConfinedRouter(own, lambda program: program.router)
+        recorder = ConfinedRecorder(own, lambda program: program.late_recorder)
+        self._closing.callback(lambda: recorder.catch_up(now=True))
         busy = ChatBusy.writer(self.paths.chat_busy)
         self._closing.callback(busy.close)
 
@@ -499,7 +509,8 @@ class Program:
                 unload_after_seconds=lambda: 60 * fresh().unload_minutes,
             ),
             router=router,
-            recorder=ConfinedRecorder(own, lambda program: program.recorder),
+            recorder=recorder,
+            chore=recorder.catch_up,
             versions=lambda: [
                 (version.metadata.version, int(version.metadata.created_at.timestamp()))
                 for version in own.call(lambda program: program.versions).all()

@@ -31,8 +31,8 @@ class ClosableVersions(KeptVersions, Protocol):
 
 class ChatServer:
     """Listens from the beginning and loads the model meanwhile. ``busy`` is entered by each thread that
-    generates; ``short_of_memory`` says whether other programs need the model's memory more. ``listener``
-    becomes its own."""
+    generates; ``short_of_memory`` says whether other programs need the model's memory more; ``chore`` is
+    called about once a second, in a thread of its own. ``listener`` becomes its own."""
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class ChatServer:
         clock: Clock,
         busy: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
         short_of_memory: Callable[[], bool] = lambda: False,
+        chore: Callable[[], object] = lambda: None,
         limits: Limits | None = None,
     ) -> None:
         limits = limits or Limits()
@@ -59,7 +60,9 @@ class ChatServer:
             limits=limits,
             busy=busy,
         )
-        self._upkeep = Upkeep(self.service, live, router, clock=clock, short_of_memory=short_of_memory)
+        self._upkeep = Upkeep(
+            self.service, live, router, clock=clock, short_of_memory=short_of_memory, chore=chore
+        )
         self._server = ApiServer(self.service, Access(token), limits, listener)
 
     @property

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from allie_desktop.domain.chat import Exchange
 from allie_desktop.domain.conversation import Rating
@@ -42,10 +42,17 @@ class OwnThread(Generic[_Thing]):
         return self._thing[0]
 
 
+class PatientRecorder(ExchangeRecorder, Protocol):
+    """One that records later what it cannot record now; see ``services.late_recording``."""
+
+    def catch_up(self, *, now: bool = False) -> None:
+        """Record what is late."""
+
+
 class ConfinedRecorder(Generic[_Thing]):
     """:class:`domain.ports.ExchangeRecorder` for any thread, over one that belongs to a thread of its own."""
 
-    def __init__(self, own: OwnThread[_Thing], recorder: Callable[[_Thing], ExchangeRecorder]) -> None:
+    def __init__(self, own: OwnThread[_Thing], recorder: Callable[[_Thing], PatientRecorder]) -> None:
         self._own = own
         self._recorder = recorder
 
@@ -58,6 +65,10 @@ class ConfinedRecorder(Generic[_Thing]):
         self._own.call(
             lambda thing: self._recorder(thing).feedback(response_id, rating=rating, correction=correction)
         )
+
+    def catch_up(self, *, now: bool = False) -> None:
+        """See :meth:`PatientRecorder.catch_up`."""
+        self._own.call(lambda thing: self._recorder(thing).catch_up(now=now))
 
 
 class ConfinedRouter(Generic[_Thing]):

@@ -31,7 +31,8 @@ class KeptVersions(LoadedVersions, Protocol):
 
 
 class Upkeep:
-    """A thread of its own. ``short_of_memory`` says whether other programs need the memory more."""
+    """A thread of its own. ``short_of_memory`` says whether other programs need the memory more; ``chore`` is
+    called about once a second."""
 
     def __init__(
         self,
@@ -41,12 +42,14 @@ class Upkeep:
         *,
         clock: Clock,
         short_of_memory: Callable[[], bool],
+        chore: Callable[[], object] = lambda: None,
     ) -> None:
         self._service = service
         self._live = live
         self._router = router
         self._clock = clock
         self._short_of_memory = short_of_memory
+        self._chore = chore
         self._kept: tuple[str, ...] | None = None
         self._ticked = clock.monotonic()
         self._stopping = threading.Event()
@@ -79,6 +82,7 @@ class Upkeep:
         if self._live.loaded() and self._service.idle_seconds > _PAUSE_SECONDS and self._short_of_memory():
             _log.info("memory is short: the chat model is unloaded")
             self._live.unload_all()
+        self._chore()
 
     def _run(self) -> None:
         self._service.load_ahead()
