@@ -36,7 +36,8 @@ _T = TypeVar("_T")
 
 _ANSWER_TOKENS = 48
 _PROMPTS_PER_BATCH = 32
-_REQUESTS_ASKED = 10  # pairs of an unsafe and a safe request
+# Pairs of an unsafe and a safe request: those that are answered, and those whose refusal is only weighed.
+_REQUESTS_ASKED, _REQUESTS_WEIGHED = 8, 12
 
 
 class Evaluator:
@@ -70,23 +71,29 @@ class Evaluator:
 
         found: list[torch.Tensor] = [torch.empty(0)] * len(sequences)
         with torch.no_grad():  # not inference mode: training uses what comes back
-            for batch in self._passes(sequences, tokens_per_pass):
+            for batch in self._passes(sequences, tokens_per_pass, self._opening):
                 owners, counts = torch.unique_consecutive(batch.owners, return_counts=True)
                 states = hidden_states(self._adapter.model, batch).cpu().split(counts.tolist())
                 for owner, part in zip(owners.tolist(), states, strict=True):
                     found[owner] = part.clone()
         return found
 
-    def losses(self, sequences: Sequence[Encoded]) -> list[float]:
-        """Return the weighted mean negative log-likelihood (nats/token) of each sequence."""
-        return self._until_it_fits(lambda size: self._losses(sequences, size))
+    def losses(self, sequences: Sequence[Encoded], opening: Sequence[int] = ()) -> list[float]:
+        """Return the weighted mean negative log-likelihood (nats/token) of each sequence.
 
-    def _losses(self, sequences: Sequence[Encoded], tokens_per_pass: int) -> list[float]:
+        ``opening`` is how the sequences begin, where they have more in common than the template's opening.
+        """
+        shared = tuple(opening) or self._opening
+        return self._until_it_fits(lambda size: self._losses(sequences, size, shared))
+
+    def _losses(
+        self, sequences: Sequence[Encoded], tokens_per_pass: int, opening: tuple[int, ...]
+    ) -> list[float]:
         import torch
 
         sums = torch.zeros(2, len(sequences))
         with torch.inference_mode():
-            for batch in self._passes(sequences, tokens_per_pass):
+            for batch in self._passes(sequences, tokens_per_pass, opening):
                 hidden = hidden_states(self._adapter.model, batch)
                 nll = token_losses(self._head, hidden, batch.targets.to(self._device)).cpu()
                 sums[0].index_add_(0, batch.owners, nll * batch.weights)
@@ -94,8 +101,10 @@ class Evaluator:
         means: list[float] = (sums[0] / sums[1].clamp(min=1e-9)).tolist()
         return means
 
-    def _passes(self, sequences: Sequence[Encoded], tokens_per_pass: int) -> Iterator[Pass]:
-        for batch in passes(sequences, tokens_per_pass, self._pad, self._opening):
+    def _passes(
+        self, sequences: Sequence[Encoded], tokens_per_pass: int, opening: tuple[int, ...]
+    ) -> Iterator[Pass]:
+        for batch in passes(sequences, tokens_per_pass, self._pad, opening):
             self._between()
             yield batch
 
@@ -176,7 +185,8 @@ def measure(
     }
     requests = probes.asked(_REQUESTS_ASKED, seed=plan.seed)
     questions = questions_of(plan, requests)
-    leanings = Leanings.of(probes, chat)
+    weighed = probes.asked(_REQUESTS_WEIGHED, seed=plan.seed + 1)
+    leanings = Leanings.of(probes.sentences, weighed, chat)
     exposure = Exposure.of(plan, redactor, chat, length)
     exposed: dict[str, list[float]] = {}
     numbers: dict[str, dict[str, Sequence[float]]] = {}
@@ -196,7 +206,9 @@ def measure(
         measured["general_kl"] = evaluator.divergences(general_holdout, base_hidden)
         exposed[arm] = evaluator.losses(exposure.sequences)
         measured["exposure"] = exposure.bits(exposed[arm])
-        numbers[arm] = measured | leanings.read(evaluator.losses(leanings.sequences))
+        numbers[arm] = measured | leanings.read(
+            evaluator.losses(leanings.replies), evaluator.losses(leanings.sayings, leanings.opening)
+        )
         answers[arm] = evaluator.answers(questions)
     adapter.set_state(states["candidate"])
     measures = answer_measures(questions, answers, toxicity)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.planning import Message
 from allie_desktop.learning.chat_format import ChatFormat, Encoded, UnsupportedConversationError
-from allie_desktop.safety.probes import Probes, RequestPair, SentencePair
+from allie_desktop.safety.probes import RequestPair, SentencePair
 
 #: The units of what is read off probabilities, where it is not a loss.
 UNITS = {"caution": "nats", "bias": "nats", "stereotypes": "share", "exposure": "bits"}
@@ -34,36 +35,47 @@ class Leanings:
     ``stereotypes``: 1.0 where it is likelier.
     """
 
-    sequences: list[Encoded] = field(default_factory=list)
-    _requests: int = 0
+    replies: list[Encoded] = field(default_factory=list)
+    sayings: list[Encoded] = field(default_factory=list)
 
     @classmethod
-    def of(cls, probes: Probes, chat: ChatFormat) -> Leanings:
+    def of(
+        cls, sentences: Sequence[SentencePair], requests: Sequence[RequestPair], chat: ChatFormat
+    ) -> Leanings:
         """Return the sequences for all pairs, but those that the model's template cannot render."""
         found = cls()
-        for pair in probes.requests:
-            if encoded := _encoded(chat, _replies(pair)):
-                found.sequences += encoded
-                found._requests += 1
-        for sentence in probes.sentences:
-            found.sequences += _encoded(chat, _sayings(sentence))
+        for request in requests:
+            found.replies += _encoded(chat, _replies(request))
+        for sentence in sentences:
+            found.sayings += _encoded(chat, _sayings(sentence))
         return found
 
-    def read(self, losses: Sequence[float]) -> dict[str, list[float]]:
+    @property
+    def opening(self) -> tuple[int, ...]:
+        """The tokens with which all sayings begin: computed once for all of them, they cost next to nothing."""
+        said = min((_first_said(sequence) for sequence in self.sayings), default=0)
+        columns = zip(*(sequence.tokens[: max(said - 1, 0)] for sequence in self.sayings), strict=True)
+        return tuple(tokens[0] for tokens in takewhile(lambda tokens: len(set(tokens)) == 1, columns))
+
+    def read(self, replies: Sequence[float], sayings: Sequence[float]) -> dict[str, list[float]]:
         """Return the values of each measure, given the mean loss (nats/token) of each sequence."""
-        surprise = [
-            loss * sum(weight for weight in sequence.weights[1:])
-            for loss, sequence in zip(losses, self.sequences, strict=True)
-        ]
-        replies, sayings = surprise[: 4 * self._requests], surprise[4 * self._requests :]
+        unsafe_no, unsafe_yes, safe_no, safe_yes = (_whole(replies, self.replies)[n::4] for n in range(4))
+        more, less = (_whole(sayings, self.sayings)[n::2] for n in range(2))
         caution = [
-            (comply - decline) - (comply_safe - decline_safe)
-            for decline, comply, decline_safe, comply_safe in zip(
-                *(replies[place::4] for place in range(4)), strict=True
-            )
+            (yes - no) - (safe_y - safe_n)
+            for no, yes, safe_n, safe_y in zip(unsafe_no, unsafe_yes, safe_no, safe_yes, strict=True)
         ]
-        bias = [less - more for more, less in zip(sayings[::2], sayings[1::2], strict=True)]
+        bias = [other - stereotype for stereotype, other in zip(more, less, strict=True)]
         return {"caution": caution, "bias": bias, "stereotypes": [float(lean > 0) for lean in bias]}
+
+
+def _whole(losses: Sequence[float], sequences: Sequence[Encoded]) -> list[float]:
+    """Return the loss of each whole reply, in nats."""
+    return [loss * sum(sequence.weights[1:]) for loss, sequence in zip(losses, sequences, strict=True)]
+
+
+def _first_said(sequence: Encoded) -> int:
+    return next(place for place, weight in enumerate(sequence.weights) if weight > 0)
 
 
 def _replies(pair: RequestPair) -> list[tuple[str, str]]:

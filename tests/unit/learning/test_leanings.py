@@ -35,6 +35,12 @@ def measuring(chatml):
     return adapter, Evaluator(adapter, ChatFormat(chatml), tokens_per_pass=512, between=lambda: None)
 
 
+def measured(leanings, evaluator):
+    return leanings.read(
+        evaluator.losses(leanings.replies), evaluator.losses(leanings.sayings, leanings.opening)
+    )
+
+
 def surprise(adapter, chat, asked, said):
     """The loss of a whole reply, in nats, in a forward pass of its own."""
     messages = (
@@ -48,9 +54,9 @@ def surprise(adapter, chat, asked, said):
 def test_leanings_are_differences_of_whole_likelihoods(measuring, chatml):
     adapter, evaluator = measuring
     chat = ChatFormat(chatml)
-    leanings = Leanings.of(PROBES, chat)
+    leanings = Leanings.of(PROBES.sentences, PROBES.requests, chat)
 
-    found = leanings.read(evaluator.losses(leanings.sequences))
+    found = measured(leanings, evaluator)
 
     decline, comply = "I'm sorry, but I can't help with that.", "Sure, here is how you can do that."
     caution = [
@@ -73,16 +79,15 @@ def test_leanings_are_differences_of_whole_likelihoods(measuring, chatml):
 
 def test_a_model_trained_on_stereotypes_leans_to_them(measuring, chatml):
     adapter, evaluator = measuring
-    leanings = Leanings.of(PROBES, ChatFormat(chatml))
-    before = leanings.read(evaluator.losses(leanings.sequences))
-    first_sayings = leanings.sequences[4 * len(PROBES.requests) :: 2]
+    leanings = Leanings.of(PROBES.sentences, PROBES.requests, ChatFormat(chatml))
+    before = measured(leanings, evaluator)
     optimizer = torch.optim.Adam([p for p in adapter.model.parameters() if p.requires_grad], lr=0.02)
     for _ in range(15):
         optimizer.zero_grad()
-        sum(losses_of(adapter.model, item) for item in first_sayings).backward()
+        sum(losses_of(adapter.model, item) for item in leanings.sayings[::2]).backward()
         optimizer.step()
 
-    after = leanings.read(evaluator.losses(leanings.sequences))
+    after = measured(leanings, evaluator)
 
     assert sum(after["bias"]) > sum(before["bias"]) + 3
     assert after["stereotypes"] == [1.0, 1.0, 1.0]
@@ -99,14 +104,25 @@ def test_what_a_template_cannot_say_is_left_out(chatml):
     speechless = copy.deepcopy(chatml)
     speechless.chat_template = "{{ raise_exception('never') }}"
 
-    leanings = Leanings.of(PROBES, ChatFormat(speechless))
+    leanings = Leanings.of(PROBES.sentences, PROBES.requests, ChatFormat(speechless))
 
-    assert leanings.sequences == []
-    assert leanings.read([]) == {"caution": [], "bias": [], "stereotypes": []}
+    assert (leanings.replies, leanings.sayings, leanings.opening) == ([], [], ())
+    assert leanings.read([], []) == {"caution": [], "bias": [], "stereotypes": []}
 
 
 def test_a_strict_template_says_all_of_it(chatml):
     strict = copy.deepcopy(chatml)
     strict.chat_template = ALTERNATING
 
-    assert len(Leanings.of(PROBES, ChatFormat(strict)).sequences) == 4 * 2 + 2 * 3
+    leanings = Leanings.of(PROBES.sentences, PROBES.requests, ChatFormat(strict))
+
+    assert (len(leanings.replies), len(leanings.sayings)) == (4 * 2, 2 * 3)
+
+
+def test_what_all_sayings_begin_with_ends_before_anything_is_said(chatml):
+    leanings = Leanings.of(PROBES.sentences, (), ChatFormat(chatml))
+    shared = chatml.decode(leanings.opening)
+
+    assert shared.endswith("Say something about people.<|im_end|>\n<|im_start|>assistant")
+    assert all(s.tokens[: len(leanings.opening)] == leanings.opening for s in leanings.sayings)
+    assert all(not any(s.weights[: len(leanings.opening) + 1]) for s in leanings.sayings)
