@@ -41,7 +41,7 @@ from allie_desktop.domain.validation import (
     TrainingSummary,
     WorkerReport,
 )
-from allie_desktop.ipc.episode_folder import EpisodeFolders
+from allie_desktop.ipc.episode_folder import ADAPTER_FILES, EpisodeFolders
 from allie_desktop.ipc.episode_lock import FileEpisodeLock
 from allie_desktop.ipc.protocol import encode_document, load_plan
 from allie_desktop.services.attempts import WorkerLimits
@@ -116,6 +116,9 @@ class Run:
             episode_id=episode_id or self.job.episode_id,
             plan_digest=plan_digest or self.job.plan_digest,
             loss=loss,
+            candidate_sha256=hashlib.sha256(
+                b"".join((folder / "candidate" / name).read_bytes() for name in ADAPTER_FILES)
+            ).hexdigest(),
         )
         (folder / "report.json").write_bytes(encode_document(report))
 
@@ -128,7 +131,9 @@ class Run:
 Script = Callable[[Run], WorkerResult]
 
 
-def make_report(*, episode_id: str, plan_digest: str, loss: float = 1.0) -> WorkerReport:
+def make_report(
+    *, episode_id: str, plan_digest: str, loss: float = 1.0, candidate_sha256: str = ""
+) -> WorkerReport:
     """Return a report in which the candidate's loss on new material is ``loss``, and the base's 2."""
     measure = PairedMeasure(
         name="new", unit="nats/token", base=(2.0, 2.0), active=(2.0, 2.0), candidate=(loss, loss)
@@ -151,6 +156,7 @@ def make_report(*, episode_id: str, plan_digest: str, loss: float = 1.0) -> Work
         ),
         measurements=Measurements(paired={"new": measure}, samples=(SAMPLE,)),
         seconds={"prepare": 1.0, "train": 2.0, "validate": 3.0},
+        candidate_sha256=candidate_sha256,
     )
 
 

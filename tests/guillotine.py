@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from tests.episode_stage import Stage
 
 _CHANGES = frozenset(
-    """create change update write write_plan clear_result clear seal activate set_state remove mark_learned
+    """add create change update write write_plan clear_result clear seal activate set_state remove mark_learned
     unmark_learned set_members raise_ resolve""".split()
 )
 

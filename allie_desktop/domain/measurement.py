@@ -99,11 +99,13 @@ class TrainingSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReport:
-    """``report.json`` of a worker: measurements without judgement."""
+    """``report.json`` of a worker: measurements without judgement. ``candidate_sha256`` is that of the
+    candidate's weights followed by its configuration; empty in reports of before."""
 
     episode_id: str
     plan_digest: str
     training: TrainingSummary
     measurements: Measurements
     seconds: Mapping[str, float] = field(default_factory=dict)
+    candidate_sha256: str = ""
     format: int = 1

@@ -8,6 +8,7 @@ writes in this order. Everything is the owner's alone.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import shutil
@@ -83,7 +84,7 @@ class EpisodeFolders:
         try:
             if path.stat().st_size > _LARGEST_REPORT_BYTES:
                 raise TrainingError("The worker's report is far too large.", "Start learning again.")
-            return decode_document(path.read_bytes(), WorkerReport)
+            report = decode_document(path.read_bytes(), WorkerReport)
         except OSError as error:
             raise TrainingError(
                 f"The worker's report cannot be read: {error.strerror or type(error).__name__}.",
@@ -91,6 +92,10 @@ class EpisodeFolders:
             ) from error
         except ProtocolError as error:
             raise TrainingError(error.message, error.remedy or "Start learning again.") from error
+        written = b"".join((self.candidate(episode_id) / name).read_bytes() for name in ADAPTER_FILES)
+        if report.candidate_sha256 not in ("", hashlib.sha256(written).hexdigest()):
+            raise TrainingError("The worker's candidate is not what it wrote.", "Start learning again.")
+        return report
 
     def proof(self, episode_id: str, digest: str) -> EpisodeProof:
         """See :meth:`domain.ports.EpisodeFiles.proof`."""

@@ -10,6 +10,7 @@ begins, so that a session that was killed anywhere goes on from there:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
@@ -452,6 +453,12 @@ class Session:
             training=summary,
             measurements=measurements,
             seconds=dict(self._seconds),
+            candidate_sha256=hashlib.sha256(
+                b"".join(
+                    (candidate / name).read_bytes()
+                    for name in ("adapter_model.safetensors", "adapter_config.json")
+                )
+            ).hexdigest(),
         )
         target = self._folder / "report.json"
         temporary = target.with_suffix(".writing")

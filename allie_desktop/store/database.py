@@ -260,6 +260,8 @@ class Database:
 def _explained(path: Path, backups: Backups) -> Iterator[None]:
     try:
         yield
+    except UnicodeDecodeError as error:  # what SQLite quotes from a damaged page
+        raise failures.corrupt(path, backups.newest_path(), "it holds bytes that are no text") from error
     except sqlite3.Error as error:
         explained = failures.explain(error, path, backups.newest_path())
         if explained is None:

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import filelock
 
-from allie_desktop.domain.conversation import content_hash
 from allie_desktop.domain.errors import AllieError, StoreBusyError, StoreCorruptError
 from allie_desktop.domain.ports import Assessed
 from allie_desktop.store import records
 from allie_desktop.store.backup import Backup
 from allie_desktop.store.conversations import SqliteConversations
 from allie_desktop.store.database import Database
+from allie_desktop.store.mending import mend
+from allie_desktop.store.soundness import is_whole
 
 _log = logging.getLogger(__name__)
 
@@ -34,28 +35,36 @@ _EPISODE_COLUMNS = (
 )
 
 
-def open_rescued(path: Path, *, check: bool = True, busy_timeout_seconds: float = 5.0) -> tuple[Database, str]:
+def open_rescued(
+    path: Path, *, check: bool = True, thorough: bool = False, busy_timeout_seconds: float = 5.0
+) -> tuple[Database, str]:
     """Open the store; return it, and a sentence about what had to be done, empty when it was sound.
 
-    ``check`` looks at every page first. Raise :class:`StoreCorruptError` when there is no sound backup, and
+    ``check`` looks at every page first, ``thorough`` at every text too (:func:`mending.mend`). Raise :class:`StoreCorruptError` when there is no sound backup, and
     what :meth:`Database.open` raises.
     """
 
-    def opened() -> Database:
-        return Database.open(path, check=check, busy_timeout_seconds=busy_timeout_seconds)
+    def opened() -> tuple[Database, str]:
+        database = Database.open(path, check=check, busy_timeout_seconds=busy_timeout_seconds)
+        try:
+            return database, " ".join(mend(database)) if thorough else ""
+        except BaseException:
+            database.close()
+            raise
 
     try:
-        return opened(), ""
+        return opened()
     except StoreCorruptError as error:
         _log.error("%s", error.message)
     # Processes that notice it together: the second one finds it mended.
     try:
         with filelock.FileLock(f"{path}.rescue.lock", timeout=_LOCK_SECONDS, fallback_to_soft=False):
             try:
-                return opened(), ""
+                return opened()
             except StoreCorruptError as error:
                 words = _restore(path, error)
-            return opened(), words
+            database, more = opened()
+            return database, " ".join(filter(None, (words, more)))
     except filelock.Timeout:
         raise StoreBusyError("Another Allie is mending the store.", "Try again in a moment.") from None
 
@@ -97,7 +106,7 @@ def _salvage(damaged: Path, database: Database) -> int:
             with contextlib.suppress(AllieError):
                 saved += conversations.add([assessed]).added
         for step in (_take_episodes, _take_learned):
-            with contextlib.suppress(sqlite3.Error), database.transaction() as connection:
+            with contextlib.suppress(sqlite3.Error, AllieError, ValueError), database.transaction() as connection:
                 step(source, connection)
     return saved
 
@@ -122,11 +131,6 @@ def _readable(source: sqlite3.Connection, known: set[str]) -> Iterator[Assessed]
                     yield assessed
             if len(group) > 1:
                 break
-
-
-def is_whole(assessed: Assessed) -> bool:
-    """Whether a conversation still says what it said when it was kept."""
-    return content_hash(assessed.conversation.turns) == assessed.content_hash
 
 
 def _take_episodes(source: sqlite3.Connection, target: sqlite3.Connection) -> None:

@@ -155,7 +155,7 @@ class VersionFolders:
     def pointer(self) -> ActivePointer:
         """See :meth:`domain.ports.VersionRepository.pointer`."""
         pointer = self._pointer.read()
-        if pointer is None and not self._pointer.exists():
+        if pointer is None and not self._pointer.exists() and not self._was_deployed():
             return ActivePointer(
                 active=BASE, fallback=BASE, changed_at=datetime.fromtimestamp(0, timezone.utc)
             )
@@ -286,6 +286,11 @@ class VersionFolders:
 
     def _is_there(self, name: str) -> bool:
         return name == BASE or (_names_one(name) and self._metadata(self._versions / name) is not None)
+
+    def _was_deployed(self) -> bool:
+        """Whether any version was ever in use: then a missing pointer was lost."""
+        standings = self._read_standings().versions.values()
+        return any(standing.state is not VersionState.CANDIDATE for standing in standings)
 
     def _restored(self, broken: ActivePointer | None) -> ActivePointer:
         standings = self._read_standings()

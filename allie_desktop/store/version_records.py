@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
@@ -17,6 +18,8 @@ from allie_desktop.domain.versions import VersionState
 from allie_desktop.store.private_files import sync_folder
 
 Record = TypeVar("Record")
+
+_CHECKSUM = "checksum"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +87,8 @@ class TwinFile(Generic[Record]):
     def read(self) -> Record | None:
         """Return the record, from the spare when need be; None when neither can be read."""
         for path in (self._path, self._spare):
-            record = from_json(read_or_empty(path), self._record)
+            data = read_or_empty(path)
+            record = from_json(data, self._record) if _agrees(data) else None
             if record is not None:
                 return record
         return None
@@ -95,7 +99,7 @@ class TwinFile(Generic[Record]):
 
     def write(self, record: Record) -> None:
         """Replace both files, first the one that counts; raise :class:`OSError`."""
-        data = to_json(record)
+        data = _with_checksum(to_json(record))
         _replace(self._path, data)
         _replace(self._spare, data)
 
@@ -120,6 +124,26 @@ def read_or_empty(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
+
+
+def _with_checksum(data: bytes) -> bytes:
+    """Return a JSON object with a last key that tells whether any other was changed by a failing disk."""
+    document = json.loads(data)
+    return (json.dumps({**document, _CHECKSUM: _checksum(document)}, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _agrees(data: bytes) -> bool:
+    """Whether a JSON object is what it was written as; one of an older Allie has no checksum."""
+    try:
+        document = json.loads(data)
+        return not isinstance(document, dict) or document.pop(_CHECKSUM, None) in (None, _checksum(document))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _checksum(document: object) -> str:
+    plain = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(plain.encode()).hexdigest()[:16]
 
 
 def _escaped(value: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 from safetensors import deserialize
 
+from allie_desktop.domain.errors import AllieError
 from allie_desktop.domain.lifecycle import FINAL_STATES, EpisodeState
 from allie_desktop.domain.versions import BASE, VersionName
 from allie_desktop.imports.registry import read
@@ -22,6 +23,7 @@ from allie_desktop.safety.toxicity import LexiconToxicity
 from allie_desktop.services.collection import Collector
 from allie_desktop.store.database import Database
 from allie_desktop.store.rescue import open_rescued
+from tests.adapters import safetensors
 from tests.episode_stage import FakeClock, Stage
 
 BEFORE, AFTER = "v1.1", "v1.2"
@@ -30,6 +32,9 @@ IMPORT_FILE = "to-import.jsonl"
 IMPORTED = tuple(f"talk-{number}" for number in range(1, 7))
 KNOWN = tuple(f"c{number}" for number in range(1, 6))
 BATCH = 2
+
+#: What scripted workers write, and a fake one in its first, second and third attempt.
+_WEIGHTS = [safetensors(1.0, number) for number in (2.0, 1.0, 3.0)]
 
 _LEFTOVERS = ("*.new", "*.partial", ".sealing-*", ".removed-*", "*.restoring")
 
@@ -90,7 +95,7 @@ def staged(home: Path, **changes: Any) -> Iterator[Stage]:
 @contextmanager
 def rescued(home: Path) -> Iterator[str]:
     """Open the store as the start of the program does; give what had to be repaired."""
-    opened, words = open_rescued(home / DATABASE)
+    opened, words = open_rescued(home / DATABASE, thorough=True)
     opened.close()
     yield words
 
@@ -161,8 +166,12 @@ def texts(database: Path) -> dict[str, list[list[str]]]:
     return said
 
 
-def look(home: Path, expected: dict[str, list[list[str]]], *, finished: bool = False) -> Finding:
-    """Check a home after the start of the program; ``finished``: after the work was done too."""
+def look(
+    home: Path, expected: dict[str, list[list[str]]], *, finished: bool = False, damaged: bool = False
+) -> Finding:
+    """Check a home after the start of the program; ``finished``: after the work was done too.
+
+    ``damaged``: a version that does not answer may be damaged, as long as that is noticed."""
     finding = Finding()
     with closing(Database.open(home / DATABASE)) as database:
         database.check(full=True)
@@ -177,26 +186,31 @@ def look(home: Path, expected: dict[str, list[list[str]]], *, finished: bool = F
     new = [name for name in IMPORTED if name in said]
     finding.expect(new == list(IMPORTED[: len(new)]), f"imported in another order: {new}")
     finding.expect(len(new) % BATCH == 0, f"half a batch was imported: {new}")
-    _look_at_versions(home, finding)
+    _look_at_versions(home, finding, damaged=damaged)
     if finished:
         left = [path.name for pattern in _LEFTOVERS for path in home.rglob(pattern)]
         finding.expect(left == [], f"left over: {left}")
     return finding
 
 
-def _look_at_versions(home: Path, finding: Finding) -> None:
+def _look_at_versions(home: Path, finding: Finding, *, damaged: bool) -> None:
     stage = Stage(home)
     try:
         pointer = stage.versions.pointer()
         finding.active = pointer.active
         for name in {pointer.active, pointer.fallback} - {BASE}:
+            if damaged and name != pointer.active and not _is_sound(stage, name):
+                continue
             stage.versions.verify(name)
             weights = stage.versions.folder / "versions" / name / "adapter_model.safetensors"
-            finding.expect(bool(deserialize(weights.read_bytes())), f"{name} has no weights")
+            data = weights.read_bytes()
+            finding.expect(bool(deserialize(data)) and data in _WEIGHTS, f"{name} is not as learnt")
         episodes = {one.id: one for one in stage.episodes.latest(limit=100)}
         known = {version.metadata.version: version for version in stage.versions.all()}
         for entry in (stage.versions.folder / "versions").iterdir():
             if entry.name.startswith("."):
+                continue
+            if damaged and entry.name != pointer.active and not _is_sound(stage, entry.name):
                 continue
             finding.expect(entry.name in known, f"the folder {entry.name} claims to be a version")
             stage.versions.verify(entry.name)
@@ -207,8 +221,8 @@ def _look_at_versions(home: Path, finding: Finding) -> None:
             if done and owner is not None and owner.version != entry.name:
                 finding.problems.append(f"{entry.name} is not what its episode made")
         rolled = stage.rollout_file.read()
-        if rolled is not None:
-            finding.expect(rolled.version in {*known, BASE}, f"the roll-out names {rolled.version}")
+        if rolled is not None and rolled.version == pointer.active and not damaged:
+            finding.expect(rolled.previous in {*known, BASE}, f"the roll-out names {rolled.previous}")
         states = {"c4": finding.active == AFTER, "c5": finding.active == AFTER}
         if not stage.episodes.unfinished():
             for name, wanted in states.items():
@@ -220,3 +234,11 @@ def _look_at_versions(home: Path, finding: Finding) -> None:
                 finding.expect(learnt == wanted, f"{name} counts as learnt: {learnt}; {finding.active} answers")
     finally:
         stage.close()
+
+
+def _is_sound(stage: Stage, name: str) -> bool:
+    try:
+        stage.versions.verify(name)
+    except AllieError:
+        return False
+    return True

@@ -39,12 +39,14 @@ def main(arguments: list[str] | None = None) -> int:
 
     # Only now, so that what is imported does not have to be imported twice.
     from tests.faults.laboratory import Laboratory
+    from tests.faults.conditions import CONDITION_ROWS
+    from tests.faults.damage import DAMAGE_ROWS
     from tests.faults.rows import ROWS, Fault
 
     began = time.monotonic()
     with Laboratory() as laboratory:
         gc.freeze()
-        wanted = [row for row in ROWS if options.only in row.name]
+        wanted = [row for row in (*ROWS, *CONDITION_ROWS, *DAMAGE_ROWS) if options.only in row.name]
         faults: list[Fault] = _thinned([row.faults(laboratory) for row in wanted], options.faults)
         results = []
         for number, fault in enumerate(faults, 1):

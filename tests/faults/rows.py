@@ -47,14 +47,14 @@ class Row:
 
 
 def start_again(
-    laboratory: Laboratory, home: Path, *, allowed: Sequence[str] = (BEFORE, AFTER)
+    laboratory: Laboratory, home: Path, *, allowed: Sequence[str] = (BEFORE, AFTER), damaged: bool = False
 ) -> tuple[list[str], str]:
     """Start the program, look; do all the work, look again. Return problems, and how it was found."""
 
     def restart() -> dict[str, Any]:
         with homes.staged(home) as stage:
             stage.orchestrator.recover()
-        finding = homes.look(home, laboratory.expected)
+        finding = homes.look(home, laboratory.expected, damaged=damaged)
         return {"problems": finding.problems, "active": finding.active, "said": finding.conversations}
 
     def work() -> dict[str, Any]:
@@ -64,7 +64,7 @@ def start_again(
                 if stage.versions.pointer().active != AFTER:
                     homes.learn_on(stage)
             stage.orchestrator.recover()
-        finding = homes.look(home, laboratory.expected, finished=True)
+        finding = homes.look(home, laboratory.expected, finished=True, damaged=damaged)
         return {"problems": finding.problems, "active": finding.active, "said": finding.conversations}
 
     first = laboratory.live(restart)
