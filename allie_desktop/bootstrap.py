@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from allie_desktop.services.late_recording import LateRecorder
     from allie_desktop.services.orchestrator import Orchestrator
     from allie_desktop.services.preferences import PreferencesService
+    from allie_desktop.services.quarantine import Quarantine
     from allie_desktop.services.recording import RecordingService
     from allie_desktop.services.rollout import RolloutService
     from allie_desktop.services.routing import RolloutRouter
@@ -378,7 +379,16 @@ class Program:
             base=self.base(),
             preferences=lambda: self.preferences,
             clock=self.clock,
+            quarantine=self.quarantine,
         )
+
+    @cached_property
+    def quarantine(self) -> Quarantine:
+        """Who keeps sudden shifts of a source out of learning until the person looked at them."""
+        from allie_desktop.services.quarantine import Quarantine
+        from allie_desktop.store.quarantine_file import QuarantineFile
+
+        return Quarantine(self.conversations, QuarantineFile(self.paths.data), self.alerts, self.clock)
 
     @cached_property
     def deployment(self) -> Deployment:

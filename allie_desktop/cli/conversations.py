@@ -26,6 +26,7 @@ _TurnOption = Annotated[
     int | None,
     typer.Option("--turn", min=1, help="Which turn, as `show` numbers them. Default: the last answer."),
 ]
+_IDS_SHOWN = 5
 _RATINGS: dict[str, Rating | None] = {"up": 1, "1": 1, "+1": 1, "down": -1, "-1": -1, "none": None, "0": None}
 
 
@@ -136,6 +137,63 @@ def _set_excluded(conversation_id: str, *, excluded: bool, as_json: bool) -> Non
         print_json({"id": found, "excluded": excluded})
     else:
         say("Allie will not learn from it." if excluded else "Allie may learn from it again.")
+
+
+@conversations.command()
+def held(as_json: JsonOption = False) -> None:
+    """List what is held back because its source changed suddenly."""
+    from allie_desktop import bootstrap
+
+    with bootstrap.open_program() as program:
+        holds = program.quarantine.held()
+    if as_json:
+        print_json(holds)
+        return
+    for hold in holds:
+        say(f"{hold.key}: {len(hold.ids):,} conversations, {hold.reason}.")
+        for name in hold.ids[:_IDS_SHOWN]:
+            say(f"  {name}")
+        if len(hold.ids) > _IDS_SHOWN:
+            say(f"  and {len(hold.ids) - _IDS_SHOWN:,} more")
+    if holds:
+        say(
+            "`allie conversations show ID` shows one. `allie conversations release NAME` lets Allie learn from all "
+            "of a day, `allie conversations leave-out NAME` never."
+        )
+    else:
+        say("Nothing is held back.")
+
+
+@conversations.command()
+def release(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As `held` lists it, in quotes.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Let Allie learn from what was held back."""
+    from allie_desktop import bootstrap
+
+    with bootstrap.open_program() as program:
+        hold = program.quarantine.release(name)
+    if as_json:
+        print_json({"name": hold.key, "released": len(hold.ids)})
+    else:
+        say(f"Allie may learn from these {len(hold.ids):,} conversations.")
+
+
+@conversations.command("leave-out")
+def leave_out(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As `held` lists it, in quotes.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Never learn from what was held back."""
+    from allie_desktop import bootstrap
+
+    with bootstrap.open_program() as program:
+        hold = program.quarantine.leave_out(name)
+    if as_json:
+        print_json({"name": hold.key, "left_out": len(hold.ids)})
+    else:
+        say(f"Allie will not learn from these {len(hold.ids):,} conversations.")
 
 
 @conversations.command()

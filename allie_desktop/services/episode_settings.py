@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from allie_desktop.domain.balancing import Caps
+from allie_desktop.domain.errors import HeldError
 from allie_desktop.domain.planning import BaseModel, Budget, LoraGeometry, Plan, Recipe
 from allie_desktop.domain.ports import Clock, EpisodeRepository, ReplayRepository
 from allie_desktop.domain.preferences import BYTES_PER_GB, Preferences
 from allie_desktop.services.planner import PlanLimits, Planner
+from allie_desktop.services.quarantine import HELD_BACK, Quarantine
 
 _SHARE_HELD_OUT = 0.1  # of the replay buffer
 
@@ -59,7 +62,10 @@ class EpisodePlanner:
         base: BaseModel,
         preferences: Callable[[], Preferences],
         clock: Clock,
+        quarantine: Quarantine | None = None,
     ) -> None:
+        """``quarantine`` holds back what shifted suddenly before each plan."""
+        self._quarantine = quarantine
         self._planner = planner
         self._episodes = episodes
         self._replay = replay
@@ -72,6 +78,19 @@ class EpisodePlanner:
         nothing to learn. The seed is the number of episodes so far: each has its own, and the same
         material in a new home gives the same numbers."""
         preferences = self._preferences()
+        held = sum(len(hold.ids) for hold in self._quarantine.review()) if self._quarantine else 0
+        try:
+            plan = self._build(parent=parent, now=now, preferences=preferences)
+        except HeldError as error:
+            if not held:
+                raise
+            raise HeldError(
+                f"{error.message} {held:,} conversations are held back for your review.",
+                f"`allie conversations held` lists them. {error.remedy}",
+            ) from error
+        return replace(plan, left_out={**plan.left_out, HELD_BACK: held}) if held else plan
+
+    def _build(self, *, parent: str | None, now: datetime, preferences: Preferences) -> Plan:
         return self._planner.build(
             id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
             created_at=now,
