@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from allie_desktop.services.collection import Collector
     from allie_desktop.services.deployment import Deployment
     from allie_desktop.services.episode_settings import EpisodePlanner
+    from allie_desktop.services.forgetting import Forgetting
     from allie_desktop.services.late_recording import LateRecorder
     from allie_desktop.services.orchestrator import Orchestrator
     from allie_desktop.services.preferences import PreferencesService
@@ -179,6 +180,7 @@ class Program:
         self.clock = SystemClock()
         self._probe = probe
         self._closing = contextlib.ExitStack()
+        self._rescued = ""  # what became of a damaged store, in words
 
     def __enter__(self) -> Self:
         return self
@@ -192,8 +194,12 @@ class Program:
     def database(self) -> Database:
         """The open store."""
         from allie_desktop.store.database import Database
+        from allie_desktop.store.rescue import open_rescued
 
-        return self._closing.enter_context(Database.open(self.paths.database))
+        # Looked at once a day: who finds that a backup is due looks, and makes one.
+        due = Database.backups_of(self.paths.database).is_due(self.clock.now())
+        database, self._rescued = open_rescued(self.paths.database, check=due)
+        return self._closing.enter_context(database)
 
     @cached_property
     def conversations(self) -> SqliteConversations:
@@ -249,6 +255,7 @@ class Program:
         """Read a file into the store; raise :class:`ImportFileError` when it is of no use as a whole."""
         from allie_desktop.imports.registry import read
 
+        self.keep_safe()
         return self.collector().import_all(read(path, file_format))
 
     def export_to(self, stream: IO[bytes], *, source: str = "") -> int:
@@ -346,14 +353,44 @@ class Program:
     def forget(self, conversation_id: str) -> tuple[str, ...]:
         """Delete a conversation for good, and the folders of the episodes whose plans hold its words; return
         the versions that learnt from it, which are marked."""
+        return self.forgetting().forget([self.conversations.get(conversation_id).conversation.id])
+
+    def forgetting(self) -> Forgetting:
+        """Return who forgets conversations for good."""
+        from allie_desktop.ipc.draft_file import forget_drafts
+        from allie_desktop.services.forgetting import Forgetting
+        from allie_desktop.store.forgetting_journal import ForgettingJournal
+        from allie_desktop.store.requests import SqliteRequests
+
         try:
             versions = self.versions
         except ModelError:
             versions = None  # a broken base model must not keep anybody's words from being forgotten
-        whole_id = self.conversations.get(conversation_id).conversation.id
-        marked = self.collector(versions=versions).forget(whole_id).versions
-        self.files.forget(whole_id)
-        return marked
+        return Forgetting(
+            conversations=self.conversations,
+            versions=versions,
+            files=self.files,
+            requests=SqliteRequests(self.database),
+            journal=ForgettingJournal(self.paths.data),
+            clock=self.clock,
+            elsewhere=lambda ids: forget_drafts(self.paths.drafts, ids),
+        )
+
+    def keep_safe(self) -> None:
+        """What is due once a day and after trouble: look at the whole store, mend it, back it up, and go on
+        with forgetting. For the start of the program; takes about a second per 50 MB when it is due."""
+        from allie_desktop.services.safekeeping import Safekeeping
+        from allie_desktop.store.mending import mend
+
+        Safekeeping(
+            backups=self.database.backups,
+            alerts=self.alerts,
+            clock=self.clock,
+            keep=self.preferences.keep_backups,
+            mend=lambda: mend(self.database),
+        ).tend(self._rescued)
+        self._rescued = ""
+        self.forgetting().resume()
 
     # --- learning ---
 
@@ -557,6 +594,8 @@ class Program:
                 episodes=self.episodes,
                 files=self.files,
                 keep_versions=preferences.keep_versions,
+                budget_bytes=int(preferences.disk_budget_gb * 1e9),
+                other_bytes=lambda: sum(one.size_bytes for one in self.database.backups.all()),
             ),
             plan=self.planner,
             judge=judge,

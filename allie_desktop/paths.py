@@ -73,6 +73,11 @@ class AppPaths:
         return self.data / "episodes"
 
     @property
+    def drafts(self) -> Path:
+        """What was typed in the chat window and not sent."""
+        return self.data / "drafts.json"
+
+    @property
     def log_file(self) -> Path:
         """The program's log."""
         return self.logs / "allie.log"

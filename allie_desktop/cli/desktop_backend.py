@@ -73,6 +73,7 @@ class DesktopBackend:
 
         bring_up_to_date(self._paths)
         with self._make_program(self._paths) as program, contextlib.ExitStack() as closing:
+            program.keep_safe()
             watch = InputWatch(lambda: _freeze(yielding))
             closing.callback(watch.close)
             needs = _Needs(program)

@@ -312,6 +312,10 @@ class VersionRepository(Protocol):
     def remove(self, name: str) -> None:
         """Delete a version's folder; refuses the active and the fallback version."""
 
+    def redact(self) -> None:
+        """Take everything that was said out of the reports in sealed versions. A version that was sealed without
+        texts stays as it is; one that cannot be changed now is left for another time."""
+
     def tidy(self) -> None:
         """Delete what killed processes left half done. Raise :class:`OSError`."""
 
@@ -439,6 +443,9 @@ class EpisodeFiles(Protocol):
 
     def read_job(self, episode_id: str) -> Job | None:
         """Return the job that was written last; None when there is none that can be read."""
+
+    def report_to_keep(self, episode_id: str) -> Path:
+        """Write the report without anything that was said, for the version; return its path. Raise OSError."""
 
     def read_report(self, episode_id: str) -> WorkerReport:
         """Return the report; raise :class:`TrainingError` when it or the candidate is not complete."""

@@ -467,6 +467,15 @@ class Preferences:
         minimum=2,
         maximum=1000,
     )
+    keep_backups: int = option(
+        5,
+        group=Group.VERSIONS,
+        label="Backups kept",
+        explanation="The conversations are backed up once a day; the oldest backups go first.",
+        unit="backups",
+        minimum=1,
+        maximum=100,
+    )
     disk_budget_gb: float = option(
         10.0,
         group=Group.VERSIONS,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from allie_desktop.domain.errors import DataChangedError, ProtocolError, TrainingError
 from allie_desktop.domain.events import Job
+from allie_desktop.domain.measurement import without_texts
 from allie_desktop.domain.planning import Plan
 from allie_desktop.domain.ports import EpisodeProof
 from allie_desktop.domain.validation import WorkerReport
@@ -26,6 +27,7 @@ from allie_desktop.ipc.worker_client import JOB_FILE
 PLAN_FILE = "plan.json"
 REPORT_FILE = "report.json"
 CANDIDATE_FOLDER = "candidate"
+_KEPT_FOLDER = "to-keep"
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z")
@@ -66,6 +68,12 @@ class EpisodeFolders:
     def report(self, episode_id: str) -> Path:
         """See :meth:`domain.ports.EpisodeFiles.report`."""
         return self.folder(episode_id) / REPORT_FILE
+
+    def report_to_keep(self, episode_id: str) -> Path:
+        """See :meth:`domain.ports.EpisodeFiles.report_to_keep`."""
+        path = self.folder(episode_id) / _KEPT_FOLDER / REPORT_FILE
+        replace_file(path, without_texts(self.report(episode_id).read_bytes()))
+        return path
 
     def read_job(self, episode_id: str) -> Job | None:
         """See :meth:`domain.ports.EpisodeFiles.read_job`."""

@@ -178,6 +178,27 @@ class Deployment:
                 self._mark_again(name)
         return self._versions.pointer()
 
+    def unlearn(self) -> str | None:
+        """Let the newest version answer that learnt nothing that was forgotten since; return its name, or
+        None when that one answers already. What the others learnt besides is new material again."""
+        pointer = self._versions.pointer()
+        tainted = {version.metadata.version for version in self._versions.all() if version.tainted}
+        line = self._lineage(pointer.active)
+        if not tainted & set(line):
+            return None
+        to = BASE
+        for name in reversed(line):
+            if name in tainted:
+                break
+            if name == BASE or self._is_sound(name):
+                to = name
+        self.rollback(to)
+        # Not to go back to: it still knows.
+        self._versions.activate(
+            to, fallback=BASE, reason="what you had forgotten was unlearnt", at=self._clock.now()
+        )
+        return to
+
     def undone(self) -> frozenset[str]:
         """Return the versions that the active one does not stand on: rolled back, or never in use."""
         line = self._lineage(self._versions.pointer().active)
@@ -251,7 +272,7 @@ class Deployment:
             software=self._software,
         )
         self._versions.seal(
-            name, self._files.candidate(episode.id), metadata, [self._files.report(episode.id)]
+            name, self._files.candidate(episode.id), metadata, [self._files.report_to_keep(episode.id)]
         )
 
     def _refuse_forgotten(self, plan: Plan) -> None:
@@ -276,6 +297,13 @@ class Deployment:
             return self._versions.get(name).metadata.episode_id != episode.id
         except UnknownVersionError:
             return False
+
+    def _is_sound(self, name: str) -> bool:
+        try:
+            self._versions.verify(name)
+        except AllieError:
+            return False
+        return True
 
     def _lineage(self, name: str) -> tuple[str, ...]:
         """Return ``name`` and those it stands on, down to ``base``, also past versions since deleted."""

@@ -237,6 +237,8 @@ class Orchestrator:
     # --- beginning and going on ---
 
     def _begin(self, trigger: str, *, forced: bool, asked: bool) -> EpisodeResult:
+        # Never on top of what the person had forgotten.
+        self._deployment.unlearn()
         active = self._versions.pointer().active
         parent = None if active == BASE else active
         plan = self._files.seal(self._plan(parent=parent, now=self._clock.now()))

@@ -140,6 +140,14 @@ class Backups:
         """Delete the backup at ``path``."""
         _remove(path)
 
+    def remove_replaced(self) -> None:
+        """Delete stores that were replaced and kept aside, and copies that were never finished."""
+        for pattern in (f"{self.store.name}.replaced-*", f"{self.store.name}.restoring*"):
+            for path in self.store.parent.glob(pattern):
+                path.unlink(missing_ok=True)
+        for path in self.folder.glob("*.partial*"):
+            path.unlink(missing_ok=True)
+
     def _read(self, path: Path) -> Backup | None:
         """Return what a file's name tells; None for a file that is no backup of this store."""
         match = _NAME.match(path.name)

@@ -190,6 +190,10 @@ class SqliteConversations:
         erasure.finish(self._database)
         return versions
 
+    def traces(self) -> tuple[str, ...]:
+        """Return the ids of forgotten conversations that the file or a backup may still hold."""
+        return erasure.pending(self._database)
+
     def export(self, *, source: str = "") -> Iterator[Conversation]:
         """Yield all conversations, oldest first, without holding a lock in between."""
         return listing.export(self._database, source=source)

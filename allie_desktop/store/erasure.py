@@ -77,6 +77,8 @@ def finish(database: Database) -> bool:
             return False
         for backup in database.backups.all():
             _erase_from(backup.path, ids, database.backups)
+        # What is too damaged to be opened cannot be made to forget anything but all.
+        database.backups.remove_replaced()
         with database.transaction() as connection:
             connection.executemany("DELETE FROM erasures WHERE id = ?", [(one,) for one in ids])
         return database.checkpoint()

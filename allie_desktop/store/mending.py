@@ -43,7 +43,9 @@ def mend(database: Database) -> tuple[str, ...]:
             connection.execute("INSERT INTO search (search) VALUES ('rebuild')")
             said.append("The search index was damaged and was made anew.")
         names = ", ".join(row[1] for row in connection.execute("PRAGMA table_info(recount)"))
-        kept, counted = (connection.execute(f"SELECT {names} FROM {of}").fetchone() for of in ("tally", "recount"))
+        kept, counted = (
+            connection.execute(f"SELECT {names} FROM {of}").fetchone() for of in ("tally", "recount")
+        )
         if kept != counted:
             connection.execute(f"UPDATE tally SET ({names}) = (SELECT {names} FROM recount)")
             said.append("The counters of the conversation store were wrong and were counted anew.")
@@ -84,7 +86,9 @@ def _from_backup(database: Database, name: str) -> Assessed | None:
     for backup in database.backups.all():
         with (
             contextlib.suppress(sqlite3.Error, ValueError, KeyError),
-            contextlib.closing(sqlite3.connect(f"{backup.path.absolute().as_uri()}?mode=ro", uri=True)) as copy,
+            contextlib.closing(
+                sqlite3.connect(f"{backup.path.absolute().as_uri()}?mode=ro", uri=True)
+            ) as copy,
         ):
             found = records.load(copy, list(records.keys_of(copy, [name]).values()))
             for assessed in found.values():

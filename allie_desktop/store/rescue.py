@@ -88,7 +88,9 @@ def _restore(path: Path, damage: StoreCorruptError) -> str:
 def _told(backup: Backup, aside: Path | None, saved: int) -> str:
     words = f"The conversation store was damaged and was restored from the backup of {backup.made_at:%Y-%m-%d %H:%M}."
     if saved:
-        words += f" {saved:,} newer conversation{' was' if saved == 1 else 's were'} saved from the damaged file."
+        words += (
+            f" {saved:,} newer conversation{' was' if saved == 1 else 's were'} saved from the damaged file."
+        )
     if aside is not None:
         words += f" The damaged file is kept as {aside.name}."
     return words
@@ -98,15 +100,19 @@ def _salvage(damaged: Path, database: Database) -> int:
     """Take over what the damaged file has and the store has not; return how many conversations."""
     conversations, saved = SqliteConversations(database), 0
     uri = f"{damaged.absolute().as_uri()}?mode=ro"
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(
-        sqlite3.connect(uri, uri=True, isolation_level=None)
-    ) as source:
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as source,
+    ):
         known = {row[0] for row in database.connection.execute("SELECT id FROM conversations")}
         for assessed in _readable(source, known):
             with contextlib.suppress(AllieError):
                 saved += conversations.add([assessed]).added
         for step in (_take_episodes, _take_learned):
-            with contextlib.suppress(sqlite3.Error, AllieError, ValueError), database.transaction() as connection:
+            with (
+                contextlib.suppress(sqlite3.Error, AllieError, ValueError),
+                database.transaction() as connection,
+            ):
                 step(source, connection)
     return saved
 
@@ -139,7 +145,9 @@ def _take_episodes(source: sqlite3.Connection, target: sqlite3.Connection) -> No
         # The newer of the two: what it came to after the backup was made.
         target.execute("DELETE FROM episodes WHERE id = ?", (row[0],))
         new = target.execute(f"INSERT INTO episodes ({_EPISODE_COLUMNS}) VALUES ({marks})", row).lastrowid
-        states = source.execute("SELECT state, at_us, reason FROM episode_states WHERE episode = ? ORDER BY key", (key,))
+        states = source.execute(
+            "SELECT state, at_us, reason FROM episode_states WHERE episode = ? ORDER BY key", (key,)
+        )
         target.executemany(
             "INSERT INTO episode_states (episode, state, at_us, reason) VALUES (?, ?, ?, ?)",
             [(new, *state) for state in states.fetchall()],

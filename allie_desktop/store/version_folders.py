@@ -17,11 +17,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import logging
 import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -35,6 +38,7 @@ from allie_desktop.domain.errors import (
     UnknownVersionError,
     VersionCorruptError,
 )
+from allie_desktop.domain.measurement import without_texts
 from allie_desktop.domain.versions import (
     BASE,
     FIRST_VERSION,
@@ -58,14 +62,19 @@ from allie_desktop.store.adapter_files import (
 from allie_desktop.store.private_files import PRIVATE_FOLDER, sync_folder
 from allie_desktop.store.version_records import (
     Manifest,
+    ManifestEntry,
     Standing,
     Standings,
     TwinFile,
     from_json,
     read_or_empty,
+    replace_durably,
     to_json,
 )
 
+_log = logging.getLogger(__name__)
+
+_REPORT_FILE = "report.json"
 _SEALING = ".sealing-"
 _REMOVED = ".removed-"
 _LOCK_SECONDS = 10.0
@@ -139,7 +148,7 @@ class VersionFolders:
         manifest = from_json(read_or_empty(folder / MANIFEST_FILE), Manifest)
         if manifest is None or self._metadata(folder) is None:
             raise _corrupt(name, "its description cannot be read")
-        there = {entry.name for entry in folder.iterdir()} - {MANIFEST_FILE}
+        there = {entry.name for entry in folder.iterdir() if not _is_leftover(entry)} - {MANIFEST_FILE}
         for missing in sorted(manifest.files.keys() - there):
             raise _corrupt(name, f"{missing} is missing")
         for unexpected in sorted(there - manifest.files.keys()):
@@ -147,7 +156,8 @@ class VersionFolders:
         if not set(REQUIRED_FILES) <= manifest.files.keys():
             raise _corrupt(name, "its manifest names no adapter")
         for file, entry in manifest.files.items():
-            if measured(folder / file) != entry:
+            found = measured(folder / file)
+            if found is None or found not in (entry, manifest.becoming.get(file)):
                 raise _corrupt(name, f"{file} is not as it was sealed")
 
     # --- the pointer ---
@@ -220,6 +230,44 @@ class VersionFolders:
             sync_folder(self._versions)
             remove_tree(gone)
 
+    def redact(self) -> None:
+        """See :meth:`domain.ports.VersionRepository.redact`."""
+        with self._changing():
+            for name in self._names():
+                folder = self._versions / str(name)
+                try:
+                    self._redact(folder)
+                except OSError as error:
+                    _log.warning("The report of %s could not be changed: %s", name, error)
+
+    def _redact(self, folder: Path) -> None:
+        """Take the texts out of a sealed report. At every moment the manifest allows what lies there."""
+        report = folder / _REPORT_FILE
+        manifest = from_json(read_or_empty(folder / MANIFEST_FILE), Manifest)
+        entry = None if manifest is None else manifest.files.get(_REPORT_FILE)
+        if manifest is None or entry is None or not report.is_file():
+            return
+        before = read_or_empty(report)
+        after = without_texts(before)
+        becoming = ManifestEntry(sha256=hashlib.sha256(after).hexdigest(), bytes=len(after))
+        if before == after and entry == becoming:
+            return  # it was sealed without
+        folder.chmod(PRIVATE_FOLDER)
+        try:
+            for leftover in folder.glob(".*.new"):
+                leftover.unlink()
+            on_the_way = replace(manifest, becoming={_REPORT_FILE: becoming})
+            done = Manifest(files={**manifest.files, _REPORT_FILE: becoming})
+            for file, data in (
+                (MANIFEST_FILE, to_json(on_the_way)),
+                (_REPORT_FILE, after),
+                (MANIFEST_FILE, to_json(done)),
+            ):
+                replace_durably(folder / file, data)
+                (folder / file).chmod(0o400)
+        finally:
+            folder.chmod(0o500)
+
     def tidy(self) -> None:
         """See :meth:`domain.ports.VersionRepository.tidy`."""
         with self._changing():
@@ -290,7 +338,7 @@ class VersionFolders:
     def _was_deployed(self) -> bool:
         """Whether any version was ever in use: then a missing pointer was lost."""
         standings = self._read_standings().versions.values()
-        return any(standing.state is not VersionState.CANDIDATE for standing in standings)
+        return any(standing.state is VersionState.RETIRED for standing in standings)
 
     def _restored(self, broken: ActivePointer | None) -> ActivePointer:
         standings = self._read_standings()
@@ -300,6 +348,8 @@ class VersionFolders:
             name
             for name in map(str, reversed(self._names()))
             if standings.versions.get(name, unknown).state is not VersionState.CANDIDATE
+            # Rather less that is known than what had to be forgotten.
+            and not standings.of(name).tainted
         ]
         wanted = [] if broken is None else [broken.fallback]
         for name in (*wanted, *deployed):
@@ -376,6 +426,11 @@ class VersionFolders:
         return UnknownVersionError(
             f"There is no version {name}.", f"There are: {known}, base." if known else "There is only: base."
         )
+
+
+def _is_leftover(file: Path) -> bool:
+    """Whether a process was killed while it took texts out of a report."""
+    return file.name.startswith((f".{_REPORT_FILE}.", f".{MANIFEST_FILE}.")) and file.suffix == ".new"
 
 
 def _names_one(name: str) -> bool:

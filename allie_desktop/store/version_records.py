@@ -32,9 +32,11 @@ class ManifestEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """``manifest.json``: every file of a version's folder but itself, by name."""
+    """``manifest.json``: every file of a version's folder but itself, by name. ``becoming`` is what a file may be
+    instead while texts are being taken out of it."""
 
     files: dict[str, ManifestEntry]
+    becoming: dict[str, ManifestEntry] = field(default_factory=dict)
     format: int = 1
 
 
@@ -100,8 +102,8 @@ class TwinFile(Generic[Record]):
     def write(self, record: Record) -> None:
         """Replace both files, first the one that counts; raise :class:`OSError`."""
         data = _with_checksum(to_json(record))
-        _replace(self._path, data)
-        _replace(self._spare, data)
+        replace_durably(self._path, data)
+        replace_durably(self._spare, data)
 
 
 def to_json(record: object) -> bytes:
@@ -129,7 +131,9 @@ def read_or_empty(path: Path) -> bytes:
 def _with_checksum(data: bytes) -> bytes:
     """Return a JSON object with a last key that tells whether any other was changed by a failing disk."""
     document = json.loads(data)
-    return (json.dumps({**document, _CHECKSUM: _checksum(document)}, indent=2, ensure_ascii=False) + "\n").encode()
+    return (
+        json.dumps({**document, _CHECKSUM: _checksum(document)}, indent=2, ensure_ascii=False) + "\n"
+    ).encode()
 
 
 def _agrees(data: bytes) -> bool:
@@ -157,7 +161,8 @@ def _escaped(value: Any) -> Any:
     return value
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_durably(path: Path, data: bytes) -> None:
+    """Replace a file atomically; raise :class:`OSError`, with the file as it was."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:

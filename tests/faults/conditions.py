@@ -69,7 +69,9 @@ def _work(column: str, home: Path, stage: Stage) -> None:
 
 
 def _lock(home: Path, _: Stage, ending: contextlib.ExitStack) -> None:
-    other = ending.enter_context(contextlib.closing(sqlite3.connect(home / homes.DATABASE, isolation_level=None)))
+    other = ending.enter_context(
+        contextlib.closing(sqlite3.connect(home / homes.DATABASE, isolation_level=None))
+    )
     other.execute("BEGIN IMMEDIATE")
 
 

@@ -77,7 +77,12 @@ def _flips(laboratory: Laboratory) -> list[Fault]:
         home = laboratory.fresh()
         laboratory.live(lambda prepare=prepare, home=home: prepare(home))
         files = sorted(
-            {file for pattern in patterns for file in home.glob(pattern) if file.is_file() and file.stat().st_size}
+            {
+                file
+                for pattern in patterns
+                for file in home.glob(pattern)
+                if file.is_file() and file.stat().st_size
+            }
         )
         for file in files:
             name = str(file.relative_to(home))
@@ -143,7 +148,9 @@ def _pointers(_: Laboratory) -> list[Fault]:
                 if harm is _path_for_a_name and stem != "active":
                     continue
 
-                def damage(home: Path, names: Sequence[str] = names, harm: Callable[[Path], None] = harm) -> None:
+                def damage(
+                    home: Path, names: Sequence[str] = names, harm: Callable[[Path], None] = harm
+                ) -> None:
                     (folder,) = (home / "models").iterdir()
                     for name in names:
                         harm(folder / name)

@@ -231,7 +231,9 @@ def _look_at_versions(home: Path, finding: Finding, *, damaged: bool) -> None:
                         "SELECT learned_us IS NOT NULL FROM conversations WHERE id = ?", (name,)
                     ).fetchone()[0]
                 )
-                finding.expect(learnt == wanted, f"{name} counts as learnt: {learnt}; {finding.active} answers")
+                finding.expect(
+                    learnt == wanted, f"{name} counts as learnt: {learnt}; {finding.active} answers"
+                )
     finally:
         stage.close()
 

@@ -38,9 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
         return injection.run_preloaded([str(Path(__file__).resolve()), *(arguments or sys.argv[1:])])
 
     # Only now, so that what is imported does not have to be imported twice.
-    from tests.faults.laboratory import Laboratory
     from tests.faults.conditions import CONDITION_ROWS
     from tests.faults.damage import DAMAGE_ROWS
+    from tests.faults.laboratory import Laboratory
     from tests.faults.rows import ROWS, Fault
 
     began = time.monotonic()
