@@ -82,6 +82,17 @@ def _jump(seconds: float) -> Callable[[Path, Stage, contextlib.ExitStack], None]
     return happen
 
 
+def _noting(call: Callable[..., Any], states: list[str], column: str) -> Callable[..., Any]:
+    """Return ``call`` that also notes in which column it stands."""
+
+    def noting(name: str, method: Any, *arguments: Any, **named: Any) -> Any:
+        deploying = EpisodeState.DEPLOYING in arguments or "deployment" in states
+        states.append("deployment" if deploying else column)
+        return call(name, method, *arguments, **named)
+
+    return noting
+
+
 def _turns(row: str, happen: Callable[[Path, Stage, contextlib.ExitStack], None]) -> Row:
     def faults(laboratory: Laboratory) -> list[Fault]:
         found: list[Fault] = []
@@ -92,14 +103,7 @@ def _turns(row: str, happen: Callable[[Path, Stage, contextlib.ExitStack], None]
                     guillotine = Guillotine()
                     guillotine.stand_over(stage)
                     states: list[str] = []
-                    call = guillotine.call
-
-                    def noting(name: str, method: Any, *arguments: Any, **named: Any) -> Any:
-                        deploying = EpisodeState.DEPLOYING in arguments or "deployment" in states
-                        states.append("deployment" if deploying else column)
-                        return call(name, method, *arguments, **named)
-
-                    guillotine.call = noting  # type: ignore[method-assign]
+                    guillotine.call = _noting(guillotine.call, states, column)  # type: ignore[method-assign]
                     _work(column, home, stage)
                     return list(zip(states, guillotine.calls, strict=True))
 
@@ -162,7 +166,7 @@ def _workers(row: str, act: str, *, silence: float = 60.0) -> Row:
     def faults(_: Laboratory) -> list[Fault]:
         return [WorkerFault(row=row, acts=[[*sound[:at], act], sound], silence=silence) for at in places]
 
-    return Row(name=row, faults=faults)
+    return Row(name=row, faults=faults, slow=silence < 60.0)
 
 
 # --- checkpoints ---
@@ -218,5 +222,5 @@ CONDITION_ROWS = [
     _workers("worker killed as when memory runs out", f"signal:{int(signal.SIGKILL)}"),
     _workers("worker says that memory ran out", "fail:out_of_memory"),
     _workers("worker stands still (SIGSTOP)", f"signal:{int(signal.SIGSTOP)}", silence=3.0),
-    Row(name="truncated checkpoint", faults=_checkpoints),
+    Row(name="truncated checkpoint", faults=_checkpoints, slow=True),
 ]

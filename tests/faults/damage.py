@@ -56,7 +56,7 @@ class Damage:
 
 def flip(file: Path, at: int, bit: int) -> None:
     """Flip a bit of a file, however protected."""
-    os.chmod(file, 0o600)
+    file.chmod(0o600)
     data = bytearray(file.read_bytes())
     data[at] ^= 1 << bit
     file.write_bytes(data)
@@ -180,7 +180,7 @@ def _truncations(laboratory: Laboratory) -> list[Fault]:
             for kept in sorted({0, 1, size // 4, size // 2, size * 3 // 4, size - 1}):
 
                 def damage(home: Path, name: str = name, kept: int = kept) -> None:
-                    os.chmod(home / name, 0o600)
+                    (home / name).chmod(0o600)
                     os.truncate(home / name, kept)
 
                 found.append(

@@ -12,11 +12,14 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from allie_desktop.domain.errors import AllieError
 from tests.faults import homes
 from tests.faults.injection import FileFault, Injector
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _LONGEST_SECONDS = 60
 
@@ -36,7 +39,7 @@ class Laboratory:
     def __init__(self) -> None:
         self.injector = Injector()
 
-    def __enter__(self) -> Laboratory:
+    def __enter__(self) -> Self:
         memory = Path("/dev/shm")
         self._folder = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
         root = Path(self._folder.name)

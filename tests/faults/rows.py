@@ -41,6 +41,7 @@ class Row:
 
     name: str
     faults: Callable[[Laboratory], Sequence[Fault]]
+    slow: bool = False
 
 
 # --- what is done after every fault ---

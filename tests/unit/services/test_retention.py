@@ -92,3 +92,33 @@ def test_folders_of_old_and_of_unknown_episodes_go_and_unfinished_ones_stay(stag
 
     assert keep(stage, episodes=2).prune_episodes() == ("e0", "stranger")
     assert stage.files.ids() == ("e1", "e2", "e3")
+
+
+def test_beyond_the_disk_budget_the_oldest_that_may_go_are_deleted(stage: Stage) -> None:
+    stage.versions.set_pinned("v1.0", True)
+    stage.versions.activate("v1.2", fallback="v1.1", reason="", at=WHEN)
+    one = stage.versions.folder / "versions" / "v1.5"
+    size = sum(file.stat().st_size for file in one.iterdir())
+
+    def prune(budget: int, backups: int = 0) -> tuple[str, ...]:
+        return Retention(
+            versions=stage.versions,
+            episodes=stage.episodes,
+            files=stage.files,
+            keep_versions=100,
+            budget_bytes=budget,
+            other_bytes=lambda: backups,
+        ).prune_versions()
+
+    assert prune(6 * size) == ()
+    assert prune(6 * size, backups=size) == ("v1.3",)
+    assert prune(0) == ("v1.4", "v1.5")
+    assert names(stage) == ["v1.0", "v1.1", "v1.2"]
+
+
+def test_a_version_that_learnt_what_was_forgotten_goes_when_nobody_uses_it(stage: Stage) -> None:
+    stage.versions.activate("v1.2", fallback="v1.1", reason="", at=WHEN)
+    for name in ("v1.1", "v1.2", "v1.4"):
+        stage.versions.set_tainted(name, "It learnt from a conversation forgotten on 2026-03-01.")
+
+    assert keep(stage, versions=100).prune_versions() == ("v1.4",)
