@@ -185,7 +185,7 @@ def main() -> int:
             (
                 "key presses",
                 lambda s: presses(s, arguments.presses),
-                {"acts": [burning], "preferences": {**WILLING, "release_memory_seconds": 0.0}},
+                {"acts": [burning], "preferences": {**WILLING, "release_memory_seconds": 2.0}},
             ),
         ):
             if arguments.only and name not in arguments.only:
