@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    import openai
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -110,3 +115,64 @@ def quick(allie_home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pyte
 def samples() -> Path:
     """The sample conversations that come with the program: 54 of them."""
     return ROOT / "resources" / "sample_conversations.jsonl"
+
+
+@dataclass
+class Serving:
+    """A running ``allie serve``."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    token: str
+    home: Path
+    clients: list[openai.OpenAI]
+
+    def client(self) -> openai.OpenAI:
+        import openai
+
+        made = openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.token, max_retries=0, timeout=120)
+        self.clients.append(made)
+        return made
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+    def log(self) -> str:
+        return (self.home / "logs" / "allie.log").read_text("utf-8")
+
+    def turns(self) -> list[tuple[str, str]]:
+        """What the store holds, read by somebody else."""
+        database = sqlite3.connect(f"file:{self.home / 'allie.sqlite3'}?mode=ro", uri=True)
+        try:
+            return database.execute("select role, content from turns order by rowid").fetchall()
+        finally:
+            database.close()
+
+
+@pytest.fixture
+def serve(environment: dict[str, str], allie_home: Path) -> Iterator[Callable[..., Serving]]:
+    """Start ``allie serve --json`` with these options; return it once it listens."""
+    started: list[Serving] = []
+
+    def start(*options: str) -> Serving:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "allie_desktop", "serve", "--json", *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+        said = json.loads(process.stdout.readline())
+        token = Path(said["token_file"]).read_text("ascii")
+        started.append(Serving(process, said["url"], token, allie_home, []))
+        return started[-1]
+
+    yield start
+    for serving in started:
+        for client in serving.clients:
+            client.close()
+        serving.process.kill()
+        serving.process.wait(30)
+        serving.process.stdin.close()
+        serving.process.stdout.close()

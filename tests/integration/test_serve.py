@@ -6,12 +6,10 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 
 import openai
@@ -22,62 +20,6 @@ from allie_desktop.ipc.chat_process import ChatProcess
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("known_base")]
 
 GERMANY = [{"role": "user", "content": "What is the capital of Germany?"}]
-
-
-@dataclass
-class Serving:
-    """A running ``allie serve``."""
-
-    process: subprocess.Popen[bytes]
-    url: str
-    token: str
-    home: Path
-    clients: list[openai.OpenAI]
-
-    def client(self) -> openai.OpenAI:
-        made = openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.token, max_retries=0, timeout=120)
-        self.clients.append(made)
-        return made
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(60)
-
-    def turns(self) -> list[tuple[str, str]]:
-        """What the store holds, read by somebody else."""
-        database = sqlite3.connect(f"file:{self.home / 'allie.sqlite3'}?mode=ro", uri=True)
-        try:
-            return database.execute("select role, content from turns order by rowid").fetchall()
-        finally:
-            database.close()
-
-
-@pytest.fixture
-def serve(environment, allie_home):
-    """Start ``allie serve --json`` with these options; return it once it listens."""
-    started: list[Serving] = []
-
-    def start(*options: str) -> Serving:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "allie_desktop", "serve", "--json", *options],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-        )
-        said = json.loads(process.stdout.readline())
-        token = Path(said["token_file"]).read_text("ascii")
-        started.append(Serving(process, said["url"], token, allie_home, []))
-        return started[-1]
-
-    yield start
-    for serving in started:
-        for client in serving.clients:
-            client.close()
-        serving.process.kill()
-        serving.process.wait(30)
-        serving.process.stdin.close()
-        serving.process.stdout.close()
 
 
 def wait_until(condition, seconds=60.0):
