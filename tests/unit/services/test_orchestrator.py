@@ -24,6 +24,7 @@ from allie_desktop.domain.planning import Plan, Recipe
 from allie_desktop.domain.ports import Resources, WorkerResult
 from allie_desktop.domain.versions import BASE
 from allie_desktop.ipc.episode_lock import FileEpisodeLock
+from allie_desktop.ipc.protocol import encode_document
 from allie_desktop.services.attempts import WorkerLimits
 from allie_desktop.services.episode_result import EpisodeResult
 from tests.episode_stage import (
@@ -35,6 +36,7 @@ from tests.episode_stage import (
     fail,
     get_lost,
     make_it_worse,
+    make_report,
     obey,
     quick_folder,
     succeed,
@@ -509,6 +511,8 @@ def test_a_candidate_that_must_not_be_loaded_is_rejected(stage: Stage, name: str
         run.phases("prepare", "train", "validate")
         run.write_result()
         Path(run.job.folder, "candidate", name).write_bytes(data)
+        report = make_report(episode_id=run.job.episode_id, plan_digest=run.job.plan_digest)
+        Path(run.job.folder, "report.json").write_bytes(encode_document(report))
         return run.done()
 
     with_scripts(stage, poison)
