@@ -27,7 +27,7 @@ _INTERLEAVED = frozenset({"llama"})
 _PLAIN = frozenset({"gemma", "gemma2", "gemma3", "phi3", "qwen2", "qwen3"})
 
 #: Part of every cached file's name: a new way to convert does not find the files of the old one.
-_FORMAT = 1
+_FORMAT = 2
 
 _TURNED = {"self_attn.q_proj": "head_count", "self_attn.k_proj": "head_count_kv"}
 _PREFIX = "base_model.model."
@@ -198,7 +198,7 @@ def _write(tensors: Mapping[str, Any], header: GgufHeader, alpha: float, target:
         writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
         writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, alpha)
         for place in sorted(tensors):
-            writer.add_tensor(place, tensors[place].astype("<f4"))
+            writer.add_tensor(place, _halved(tensors[place]))
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -214,6 +214,16 @@ def _write(tensors: Mapping[str, Any], header: GgufHeader, alpha: float, target:
     finally:
         if scratch is not None:
             scratch.unlink(missing_ok=True)
+
+
+def _halved(values: Any) -> Any:
+    """Return the numbers in float16: half the memory, and eleven bits of each are more than quantised weights
+    answer for. In float32 when one of them is too large for that."""
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        half = values.astype("<f2")
+    return half if np.isfinite(half).all() else values.astype("<f4")
 
 
 def _another_base(adapter: Path) -> VersionCorruptError:

@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 #: Replies that one engine makes at once, and the tokens that they share.
 SLOTS = 4
-CONTEXT_TOKENS = 4096
+CONTEXT_TOKENS = 3072
 
 #: A reply begins with this share of the context reserved (or with all that it may have, if that is less),
 #: and gets more in steps as it grows.
@@ -44,11 +44,16 @@ _STEP = 128
 _SLACK = 64
 
 #: Tokens computed between two looks at the clock and at the client, while a prompt is read.
-_BATCH = 256
+_BATCH = 128
 #: How long a reply waits for its next piece before it looks whether anybody still wants it.
 _LOOK_SECONDS = 0.1
 _CLOSE_SECONDS = 60.0
 _QUIET = -1
+
+#: What the context is kept in, as the library numbers it: eight bits for each number, in blocks of so many.
+#: Half the memory of the usual sixteen bits, for a difference far below what quantised weights make.
+_EIGHT_BITS, _BLOCK = 8, 32
+
 #: Enough that nobody sees the difference to the whole vocabulary, and much quicker to sort.
 _TOP_K = 200
 
@@ -86,7 +91,8 @@ class LlamaEngine:
         self._closed = threading.Event()
         self._running = 0
         self._idle = threading.Condition()
-        self._server: Any = _start(base, adapter, threads, self._context, slots)
+        self._server: Any = _start(base, header, adapter, threads, self._context, slots)
+        _give_back_memory()
 
     @property
     def context_tokens(self) -> int:
@@ -324,7 +330,9 @@ def _body(text: str, options: GenerationOptions) -> dict[str, Any]:
     return body
 
 
-def _start(base: Path, adapter: Path | None, threads: int | None, context: int, slots: int) -> Any:
+def _start(
+    base: Path, header: GgufHeader, adapter: Path | None, threads: int | None, context: int, slots: int
+) -> Any:
     """Return a running server object."""
     import xllamacpp
 
@@ -335,6 +343,8 @@ def _start(base: Path, adapter: Path | None, threads: int | None, context: int, 
     params.verbosity = _QUIET
     params.n_ctx = context + _SLACK * slots
     params.n_parallel = slots
+    if _head_size(header) % _BLOCK == 0:
+        params.cache_type_k = params.cache_type_v = _EIGHT_BITS
     params.kv_unified = True  # one conversation may have the whole context; ContextPool shares it out
     params.n_batch = params.n_ubatch = _BATCH
     if threads is not None:
@@ -366,6 +376,11 @@ def _start(base: Path, adapter: Path | None, threads: int | None, context: int, 
     refused = {"prompt": [0] * (params.n_ctx + 1), "max_tokens": 1}
     server.handle_completions(json.dumps(refused), lambda _: True)
     return server
+
+
+def _head_size(header: GgufHeader) -> int:
+    heads = max(1, header.number("attention.head_count", 1))
+    return header.number("attention.key_length", header.number("embedding_length") // heads)
 
 
 @contextlib.contextmanager

@@ -27,6 +27,10 @@ def weights_of(folder):
     return load_file(folder / "adapter_model.safetensors")
 
 
+def half(values):
+    return values.astype(np.float16)
+
+
 def rewrite(folder, weights):
     save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
 
@@ -54,7 +58,7 @@ def test_every_matrix_arrives_under_its_name_in_the_file(twins, tmp_path):
     }.items():
         for side in ("A", "B"):
             expected = source[f"{LAYER}.{theirs}.lora_{side}.weight"]
-            np.testing.assert_array_equal(made[f"blk.1.{ours}.weight.lora_{side.lower()}"], expected)
+            np.testing.assert_array_equal(made[f"blk.1.{ours}.weight.lora_{side.lower()}"], half(expected))
 
 
 def test_rows_of_query_and_key_are_interleaved_and_nothing_else_of_them(twins, tmp_path):
@@ -67,10 +71,10 @@ def test_rows_of_query_and_key_are_interleaved_and_nothing_else_of_them(twins, t
         for head in range(heads):  # twelve rows a head
             for i in range(6):
                 expected += [rows[head * 12 + i], rows[head * 12 + 6 + i]]
-        np.testing.assert_array_equal(made[f"blk.1.attn_{letter}.weight.lora_b"], np.stack(expected))
+        np.testing.assert_array_equal(made[f"blk.1.attn_{letter}.weight.lora_b"], half(np.stack(expected)))
         np.testing.assert_array_equal(
             made[f"blk.1.attn_{letter}.weight.lora_a"],
-            source[f"{LAYER}.self_attn.{letter}_proj.lora_A.weight"],
+            half(source[f"{LAYER}.self_attn.{letter}_proj.lora_A.weight"]),
         )
 
 
@@ -105,8 +109,20 @@ def test_half_precision_weights_are_read_without_torch(adapter, twins, tmp_path)
         made = tensors_of(tmp_path / "a.gguf")
         np.testing.assert_array_equal(
             made["blk.1.attn_v.weight.lora_a"],
-            rounded[f"{LAYER}.self_attn.v_proj.lora_A.weight"].float().numpy(),
+            half(rounded[f"{LAYER}.self_attn.v_proj.lora_A.weight"].float().numpy()),
         )
+
+
+def test_weights_too_large_for_half_precision_keep_theirs(adapter, twins, tmp_path):
+    weights = weights_of(adapter)
+    weights[f"{LAYER}.mlp.up_proj.lora_B.weight"][3, 1] = 1e6
+    rewrite(adapter, weights)
+    convert_adapter(adapter, twins.gguf, tmp_path / "a.gguf")
+
+    made = tensors_of(tmp_path / "a.gguf")
+    assert made["blk.1.ffn_up.weight.lora_b"].dtype == np.float32
+    assert made["blk.1.ffn_up.weight.lora_b"][3, 1] == 1e6
+    assert made["blk.1.ffn_up.weight.lora_a"].dtype == np.float16
 
 
 def not_a_number(adapter):
