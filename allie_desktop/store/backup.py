@@ -22,6 +22,7 @@ from allie_desktop.store import failures, private_files
 from allie_desktop.store.columns import utc_now
 
 _NAME = re.compile(r"(?P<stem>.+)-(?P<at>\d{8}T\d{12}Z)-(?P<reason>[a-z0-9-]+)\.sqlite\Z")
+_PARTIAL = re.compile(r"\.(?P<pid>\d+)\.partial(-\w+)?\Z")
 _TIME_FORMAT = "%Y%m%dT%H%M%S%fZ"
 
 #: A ``.partial`` file older than this was left by a process that died.
@@ -82,7 +83,7 @@ class Backups:
         is removed then), :class:`StoreError` otherwise.
         """
         private_files.make_folder(self.folder)
-        self._remove_leftovers()
+        self.tidy()
         self._require_space()
         made_at = now or utc_now()
         label = re.sub(r"[^a-z0-9]+", "-", reason.lower()).strip("-") or "backup"
@@ -139,6 +140,14 @@ class Backups:
     def remove_path(self, path: Path) -> None:
         """Delete the backup at ``path``."""
         _remove(path)
+
+    def tidy(self) -> None:
+        """Delete copies that were never finished, of processes that are gone."""
+        oldest_allowed = (utc_now() - _PARTIAL_LIFETIME).timestamp()
+        for path in self.folder.glob("*.partial*"):
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < oldest_allowed or _is_abandoned(path):
+                    path.unlink()
 
     def remove_replaced(self) -> None:
         """Delete stores that were replaced and kept aside, and copies that were never finished."""
@@ -205,13 +214,6 @@ class Backups:
         for backup in [backup for backup in self.all() if backup.reason == label][self.keep :]:
             _remove(backup.path)
 
-    def _remove_leftovers(self) -> None:
-        oldest_allowed = (utc_now() - _PARTIAL_LIFETIME).timestamp()
-        for path in self.folder.glob("*.partial*"):
-            with contextlib.suppress(OSError):
-                if path.stat().st_mtime < oldest_allowed:
-                    path.unlink()
-
     def _move_aside(self) -> Path | None:
         if not self.store.exists():
             return None
@@ -252,6 +254,20 @@ class Backups:
             if explained is None:
                 raise
             raise explained from error
+
+
+def _is_abandoned(partial: Path) -> bool:
+    """Whether the process that wrote it is known to be gone; its number stands in the name."""
+    match = _PARTIAL.search(partial.name)
+    if match is None or os.name != "posix":  # elsewhere asking for a process would end it
+        return False
+    try:
+        os.kill(int(match["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def _remove(path: Path) -> None:

@@ -52,6 +52,7 @@ def open_rescued(
             database.close()
             raise
 
+    Database.backups_of(path).tidy()
     try:
         return opened()
     except StoreCorruptError as error:
@@ -101,12 +102,12 @@ def _salvage(damaged: Path, database: Database) -> int:
     conversations, saved = SqliteConversations(database), 0
     uri = f"{damaged.absolute().as_uri()}?mode=ro"
     with (
-        contextlib.suppress(sqlite3.Error),
+        contextlib.suppress(sqlite3.Error, ValueError),
         contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as source,
     ):
         known = {row[0] for row in database.connection.execute("SELECT id FROM conversations")}
         for assessed in _readable(source, known):
-            with contextlib.suppress(AllieError):
+            with contextlib.suppress(AllieError, ValueError):
                 saved += conversations.add([assessed]).added
         for step in (_take_episodes, _take_learned):
             with (

@@ -145,7 +145,7 @@ def _pointers(_: Laboratory) -> list[Fault]:
             ("both", (f"{stem}.json", f"{stem}.spare.json")),
         ):
             for harm in _HARMS:
-                if harm is _path_for_a_name and stem != "active":
+                if stem != "active" and harm in (_path_for_a_name, _unknown_version):
                     continue
 
                 def damage(
