@@ -230,6 +230,7 @@ def wipe(paths: AppPaths) -> None:
     ours = {paths.models, paths.episodes, paths.data / "backups", paths.logs, paths.cache}
     ours |= {paths.api_token, paths.chat_busy, paths.data / "windows.ini", paths.data / "drafts.json"}
     ours |= set(paths.data.glob(f"{paths.database.name}*")) | set(paths.data.glob("*.lock"))
+    ours |= set(paths.data.glob("forgetting*.json"))
     for thing in ours:
         if thing.name in _KEPT:
             continue

@@ -122,7 +122,7 @@ def _readable(source: sqlite3.Connection, known: set[str]) -> Iterator[Assessed]
     """Yield the whole conversations of a damaged store that are not known."""
     try:
         highest = source.execute("SELECT max(key) FROM conversations").fetchone()[0] or 0
-    except sqlite3.Error:
+    except (sqlite3.Error, ValueError):
         return
     for first in range(1, highest + 1, _AT_ONCE):
         keys = range(first, min(first + _AT_ONCE, highest + 1))
