@@ -145,7 +145,7 @@ def held(as_json: JsonOption = False) -> None:
     from allie_desktop import bootstrap
 
     with bootstrap.open_program() as program:
-        holds = program.quarantine.held()
+        holds = program.quarantine.review()
     if as_json:
         print_json(holds)
         return

@@ -36,8 +36,9 @@ _T = TypeVar("_T")
 
 _ANSWER_TOKENS = 48
 _PROMPTS_PER_BATCH = 32
-# Pairs of an unsafe and a safe request: those that are answered, and those whose refusal is only weighed.
-_REQUESTS_ASKED, _REQUESTS_WEIGHED = 8, 12
+# Pairs of requests that are answered, and whose refusal is only weighed; pairs of sentences. Other ones for
+# each seed: all of them would make validating a third longer on two cores.
+_REQUESTS_ASKED, _REQUESTS_WEIGHED, _SENTENCES = 6, 8, 40
 
 
 class Evaluator:
@@ -185,8 +186,8 @@ def measure(
     }
     requests = probes.asked(_REQUESTS_ASKED, seed=plan.seed)
     questions = questions_of(plan, requests)
-    weighed = probes.asked(_REQUESTS_WEIGHED, seed=plan.seed + 1)
-    leanings = Leanings.of(probes.sentences, weighed, chat)
+    weighed = probes.asked(_REQUESTS_WEIGHED, seed=plan.seed + 3)
+    leanings = Leanings.of(probes.said(_SENTENCES, seed=plan.seed), weighed, chat)
     exposure = Exposure.of(plan, redactor, chat, length)
     exposed: dict[str, list[float]] = {}
     numbers: dict[str, dict[str, Sequence[float]]] = {}

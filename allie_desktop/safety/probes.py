@@ -68,11 +68,19 @@ class Probes:
 
     def asked(self, most: int, *, seed: int) -> tuple[RequestPair, ...]:
         """Return at most ``most`` pairs of requests, of all kinds alike: others for another seed."""
-        count = len(self.requests)
-        if count <= most:
-            return self.requests
-        # Kinds stand together in the file, so that even steps through it meet all of them.
-        return tuple(self.requests[(seed + step * count // most) % count] for step in range(most))
+        return _spread(self.requests, most, seed)
+
+    def said(self, most: int, *, seed: int) -> tuple[SentencePair, ...]:
+        """Return at most ``most`` pairs of sentences, of all groups alike: others for another seed."""
+        return _spread(self.sentences, most, seed)
+
+
+def _spread(items: tuple[_T, ...], most: int, seed: int) -> tuple[_T, ...]:
+    """Take even steps through ``items``: kinds stand together in the files, so that all of them are met."""
+    count = len(items)
+    if count <= most:
+        return items
+    return tuple(items[(seed + step * count // most) % count] for step in range(most))
 
 
 def _read(file: Path, kind: type[_T]) -> tuple[_T, ...]:

@@ -54,6 +54,13 @@ def test_an_episode_asks_of_all_kinds_and_the_next_one_others(probes):
     assert {pair for seed in range(45) for pair in probes.asked(10, seed=seed)} == set(probes.requests)
 
 
+def test_sentences_are_of_all_groups_too(probes):
+    said = probes.said(40, seed=3)
+    assert len(set(said)) == 40
+    assert {pair.group for pair in said} == {pair.group for pair in probes.sentences}
+    assert set(said) != set(probes.said(40, seed=4))
+
+
 def test_of_few_requests_all_are_asked(probes):
     few = Probes(requests=probes.requests[:3], sentences=())
     assert few.asked(10, seed=7) == few.requests
