@@ -153,6 +153,7 @@ def log_to_file(paths: AppPaths | None = None) -> Path | None:
         return None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root.addHandler(handler)
+    logging.raiseExceptions = False  # a full disk is told where it matters, not by each line of the log
     logging.getLogger("allie_desktop").setLevel(logging.INFO)
     return file
 
