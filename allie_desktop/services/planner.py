@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from allie_desktop.domain.quality import TAUGHT_ORIGINS
 from allie_desktop.domain.replay import ReplayItem, ReplayMembership, choose_members
 from allie_desktop.domain.rewrites import equivalents
 from allie_desktop.domain.signs import words_of
+from allie_desktop.domain.soundness import is_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,9 @@ class PlanLimits:
     replay_characters: int = 600_000  # of ordinary replay
     replay_holdout_examples: int = 120
     learned_looked_at: int = 2_000  # newest learnt conversations compared with new ones
+
+
+_log = logging.getLogger(__name__)
 
 
 NEAR_DUPLICATE = "Nearly the same as another new one."
@@ -271,7 +276,11 @@ class Planner:
     def _loaded(self, candidates: Iterable[Candidate]) -> Iterator[Assessed]:
         for part in _batches(tuple(candidate.id for candidate in candidates)):
             found = self._conversations.get_many(part)
-            yield from (found[name] for name in part if name in found)
+            for name in part:
+                if name in found and not is_whole(found[name]):
+                    _log.warning("Conversation %s is damaged and is not learnt from", name)
+                elif name in found:
+                    yield found[name]
 
     def _nothing_new(self, new: _Material, selection: _Selection) -> HeldError:
         counts = self._conversations.counts()

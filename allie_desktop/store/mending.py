@@ -13,10 +13,10 @@ from collections.abc import Iterator
 
 from allie_desktop.domain.errors import AllieError
 from allie_desktop.domain.ports import Assessed
+from allie_desktop.domain.soundness import is_whole
 from allie_desktop.store import records
 from allie_desktop.store.conversations import SqliteConversations
 from allie_desktop.store.database import Database
-from allie_desktop.store.soundness import is_whole
 
 _log = logging.getLogger(__name__)
 

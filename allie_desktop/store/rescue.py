@@ -16,12 +16,12 @@ import filelock
 
 from allie_desktop.domain.errors import AllieError, StoreBusyError, StoreCorruptError
 from allie_desktop.domain.ports import Assessed
+from allie_desktop.domain.soundness import is_whole
 from allie_desktop.store import records
 from allie_desktop.store.backup import Backup
 from allie_desktop.store.conversations import SqliteConversations
 from allie_desktop.store.database import Database
 from allie_desktop.store.mending import mend
-from allie_desktop.store.soundness import is_whole
 
 _log = logging.getLogger(__name__)
 
