@@ -207,9 +207,10 @@ def measure(
         measured["general_kl"] = evaluator.divergences(general_holdout, base_hidden)
         exposed[arm] = evaluator.losses(exposure.sequences)
         measured["exposure"] = exposure.bits(exposed[arm])
-        numbers[arm] = measured | leanings.read(
+        measured |= leanings.read(
             evaluator.losses(leanings.replies), evaluator.losses(leanings.sayings, leanings.opening)
         )
+        numbers[arm] = measured
         answers[arm] = evaluator.answers(questions)
     adapter.set_state(states["candidate"])
     measures = answer_measures(questions, answers, toxicity)
