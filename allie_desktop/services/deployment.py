@@ -246,7 +246,12 @@ class Deployment:
             )
         if not self._is_there(name):
             self._seal(name, episode, plan)
-        self._versions.verify(name)
+        try:
+            self._versions.verify(name)
+        except VersionCorruptError as error:
+            # The disk's fault, not the candidate's: sealed once more when the episode goes on.
+            self.withdraw(episode)
+            raise StoreError(error.message, "Check the disk; Allie tries again by itself.") from error
         version = self._versions.get(name)
         answers = self._probe.probe(Path(version.path))
         if sum(bool(answer.strip()) for answer in answers) * 2 <= len(answers):
