@@ -23,7 +23,7 @@ from tests.integration.conftest import ROOT
 pytestmark = [
     pytest.mark.model,
     pytest.mark.process,
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.timeout(2400),
     pytest.mark.skipif(sys.platform == "win32", reason="a frozen process has no state there"),
 ]
