@@ -104,6 +104,7 @@ class DesktopBackend:
                 rollback=lambda version: _undo(program, version),
                 now=_local_now,
                 watch=watch,
+                review=lambda: _review(program),
             )
 
     @contextlib.contextmanager
@@ -303,3 +304,10 @@ def _undo(program: Program, version: str) -> str:
     if program.versions.pointer().active != version:
         raise AllieError(f"{version} does not answer any more; there is nothing to undo.")
     return program.rollback(None)
+
+
+def _review(program: Program) -> None:
+    """Look how a new version does, once there may be one: stages go on while nobody chats, too."""
+    if program.episodes.count():
+        with contextlib.suppress(ModelError):
+            program.rollout.review_if_due()

@@ -107,6 +107,7 @@ class Background:
     ``readings`` looks at computer and material; ``unfinished`` says whether an episode waits to go on;
     ``start`` has an episode run elsewhere, whose end :meth:`ended` is told. ``now`` is in the person's zone.
     ``rollback`` takes a version back when it is the one that answers, and returns who answers then.
+    ``review`` looks how a new version does; often called, it decides itself when that is due.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class Background:
         rollback: Callable[[str], str],
         now: Callable[[], datetime],
         watch: PresenceWatch | None = None,
+        review: Callable[[], None] = lambda: None,
     ) -> None:
         self._scheduler = scheduler
         self._yielding = yielding
@@ -139,6 +141,7 @@ class Background:
         self._rollback = rollback
         self._now = now
         self._watch: PresenceWatch = watch or _NoWatch()
+        self._review = review
         self._running: Order | None = None
         self._going_to_sleep = False
         self._ending = False
@@ -157,6 +160,7 @@ class Background:
         readings = replace(self._readings(), going_to_sleep=self._going_to_sleep)
         alerts = self._open_alerts(preferences)
         self._show_notices(preferences)
+        self._review()
         if self._running is not None:
             decision = self._oversee(readings, preferences, self._running)
             wait = FROZEN_WAIT if self._yielding.stage is Stage.FROZEN else RUNNING_WAIT

@@ -83,6 +83,7 @@ class Life:
         self.unfinished = False
         self.orders: list[Order] = []
         self.told: list[Notice] = []
+        self.reviews: list[bool] = []
         self.active = "v1.0"
         self.watch = Watch()
         self.preferences = PreferencesService(SqliteSettings(self.database))
@@ -109,6 +110,7 @@ class Life:
             rollback=self.roll_back,
             now=lambda: self.now,
             watch=self.watch,
+            review=lambda: self.reviews.append(self.background.running),
         )
 
     def roll_back(self, version: str) -> str:
@@ -135,6 +137,12 @@ def life(tmp_path: Path) -> Iterator[Life]:
     life = Life(tmp_path / "allie.sqlite3")
     yield life
     life.database.close()
+
+
+def test_a_new_version_is_reviewed_at_every_look_learning_or_not(life: Life) -> None:
+    life.look()
+    life.look()
+    assert life.reviews == [False, True]
 
 
 def test_a_whole_night(life: Life) -> None:
