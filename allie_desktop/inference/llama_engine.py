@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ _BATCH = 128
 _LOOK_SECONDS = 0.1
 _CLOSE_SECONDS = 60.0
 _QUIET = -1
+_M_ARENA_MAX = -8  # of malloc.h
 
 #: What the context is kept in, as the library numbers it: eight bits for each number, in blocks of so many.
 #: Half the memory of the usual sixteen bits, for a difference far below what quantised weights make.
@@ -327,6 +329,7 @@ def _body(text: str, options: GenerationOptions) -> dict[str, Any]:
     }
     if options.seed is not None:
         body["seed"] = options.seed % 2**32
+        body["cache_prompt"] = False  # what was computed in other company is rounded otherwise
     return body
 
 
@@ -336,6 +339,7 @@ def _start(
     """Return a running server object."""
     import xllamacpp
 
+    _share_heaps()
     params = xllamacpp.CommonParams()
     params.model.path = str(base)
     if adapter is not None:
@@ -351,6 +355,7 @@ def _start(
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.no_extra_bufts = True  # repacked weights would be a second copy, for each version again
     params.fit_params = False  # would load the model once more, to see whether it fits
+    params.warmup = False  # takes the processor from those who chat; a version is probed anyway
     params.cache_ram_mib = 0
     params.n_ctx_checkpoints = 0
     params.use_jinja = False  # the prompts come rendered
@@ -402,6 +407,15 @@ def _give_back_memory() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
+
+
+@cache
+def _share_heaps() -> None:
+    """Let all threads allocate from two heaps. The C library gives threads heaps of their own, and each engine
+    that comes and goes would leave its holes in others."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def _unloaded() -> ModelError:
