@@ -175,7 +175,7 @@ def test_nothing_heavy_is_loaded_and_the_gui_thread_stays_free_during_an_episode
         with stage.program() as program:
             return program.versions.pointer().active != "base"
 
-    wait_for(learned, "the end of the episode", seconds=40)
+    wait_for(learned, "the end of the episode", seconds=120)
     wait_for(lambda: beats.exists() and json.loads(beats.read_text())["beats"] > 100, "heartbeats")
     assert stage.end() == 0
     loaded = set(json.loads(modules.read_text()))

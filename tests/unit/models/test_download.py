@@ -22,6 +22,7 @@ from allie_desktop.domain.errors import (
     CorruptModelError,
     DiskFullError,
     ModelError,
+    UnknownModelError,
     UnsafeModelError,
 )
 from allie_desktop.models import download
@@ -433,7 +434,7 @@ def test_any_repository_may_be_asked_for():
     "name", ["nothing", "a/b/c", "../x/y", "/etc/passwd", "a/..", "a b/c", "owner/", "~/x"]
 )
 def test_what_is_no_model_is_a_sentence(name):
-    refused(lambda: offer_of(name), ModelError, "Allie knows no model")
+    refused(lambda: offer_of(name), UnknownModelError, "Allie knows no model")
 
 
 def test_the_starter_model_is_not_downloaded(downloads):
