@@ -390,7 +390,9 @@ def swap_persons(text: str) -> str:
         begins = match.start() == 0 or text[: match.start()].rstrip()[-1:] in ".!?"
         if word[0].isupper() and not begins and word[:2] not in ("I", "I'", "I "):
             return word  # part of a name: "the US", "Do You Remember"
-        swapped = _SECOND_PERSON[word.lower()]
+        swapped = _SECOND_PERSON.get(word.lower())
+        if swapped is None:
+            return word  # "uſ": for Unicode an "us", in no word of English
         if swapped == "I" and not begins and not _is_subject(text, match):
             swapped = "me"
         return upper_first(swapped) if begins and word[0].isupper() else swapped

@@ -118,6 +118,11 @@ def test_names_keep_their_capital_inside_a_sentence() -> None:
     ]
 
 
+@pytest.mark.parametrize("word", ["uſ", "yourſelf", "ı", "Noémy"])
+def test_what_only_looks_like_a_person_stays(word: str) -> None:
+    assert swap_persons(f"do {word} go") == f"do {word} go"
+
+
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_parser(text: str) -> None:
     parsed = parse(text)
