@@ -90,7 +90,8 @@ class Recipe:
     """How to train. Weights of 0 switch a term off (that is how ablations are made)."""
 
     learning_rate: float = 5e-4
-    taught_epochs: float = 5.0  # visits of each phrasing of a taught target
+    taught_epochs: float = 3.5  # visits of each phrasing of a taught target
+    fewest_visits: float = 48.0  # of one taught target in all its phrasings, where it has few of them
     ordinary_epochs: float = 2.0  # visits of each ordinary conversation
     batch_tokens: int = 768  # tokens of new and replayed material in one optimizer step
     maximum_length: int = 512  # tokens of one sequence

@@ -347,7 +347,7 @@ class Preferences:
         maximum=100,
     )
     phrasings: int = option(
-        16,
+        24,
         group=Group.MATERIAL,
         label="Phrasings of a correction",
         explanation="What you correct is also learnt for so many other ways of asking.",

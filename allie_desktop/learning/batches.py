@@ -26,6 +26,17 @@ class StepPlan:
     general: tuple[int, ...]
 
 
+#: More visits of the very same words teach the words.
+_MOST_REPEATS = 8.0
+
+
+def visits_of_each(phrasings: int, *, taught_epochs: float, fewest_visits: float) -> float:
+    """Return how often each of a taught target's phrasings is visited: more often where there are few."""
+    if taught_epochs <= 0 or phrasings <= 0:
+        return 0.0
+    return max(taught_epochs, min(_MOST_REPEATS, fewest_visits / phrasings))
+
+
 def plan_steps(
     *,
     taught: Sequence[Sequence[int]],
@@ -35,6 +46,7 @@ def plan_steps(
     general_count: int,
     general_per_step: int,
     taught_epochs: float,
+    fewest_visits: float,
     ordinary_epochs: float,
     batch_tokens: int,
     replay_share: float,
@@ -43,14 +55,15 @@ def plan_steps(
     """Return the whole run.
 
     ``taught`` are groups of indexes into the new material (the phrasings of one target), ``ordinary``
-    single indexes. Each pass over the taught groups visits every phrasing once. Visits are spread evenly
-    over the run, so that every step mixes both kinds and no kind is seen last.
+    single indexes. How often each is visited says :func:`visits_of_each`. Visits are spread evenly over the
+    run, so that every step mixes both kinds and no kind is seen last.
     """
     order = random.Random(seed)
     visits: list[tuple[float, int]] = []
     for group in taught:
+        epochs = visits_of_each(len(group), taught_epochs=taught_epochs, fewest_visits=fewest_visits)
         for index in group:
-            visits += _spread(index, taught_epochs, order)
+            visits += _spread(index, epochs, order)
     for index in ordinary:
         visits += _spread(index, ordinary_epochs, order)
     visits.sort()

@@ -44,7 +44,7 @@ from allie_desktop.domain.validation import (
 )
 from allie_desktop.ipc.protocol import encode_document
 from allie_desktop.learning.adapter import Adapter
-from allie_desktop.learning.batches import passes, plan_steps
+from allie_desktop.learning.batches import passes, plan_steps, visits_of_each
 from allie_desktop.learning.chat_format import ChatFormat
 from allie_desktop.learning.checkpoint import CheckpointFolder
 from allie_desktop.learning.evaluate import Evaluator, encode_all, measure
@@ -213,6 +213,7 @@ class Session:
             general_count=len(self._general.train) if recipe.kl_weight > 0 else 0,
             general_per_step=recipe.general_per_step,
             taught_epochs=recipe.taught_epochs,
+            fewest_visits=recipe.fewest_visits,
             ordinary_epochs=recipe.ordinary_epochs,
             batch_tokens=self._step_tokens(groups.values(), ordinary),
             replay_share=recipe.replay_share,
@@ -231,7 +232,12 @@ class Session:
         anchor has pulled the model back to what it knew.
         """
         recipe = self._plan.recipe
-        visits = recipe.taught_epochs * sum(len(self._new[i]) for group in taught for i in group)
+        visits = 0.0
+        for group in taught:
+            each = visits_of_each(
+                len(group), taught_epochs=recipe.taught_epochs, fewest_visits=recipe.fewest_visits
+            )
+            visits += each * sum(len(self._new[i]) for i in group)
         visits += recipe.ordinary_epochs * sum(len(self._new[i]) for i in ordinary)
         return max(_SMALLEST_STEP_TOKENS, min(recipe.batch_tokens, int(visits / _FEWEST_STEPS)))
 

@@ -58,6 +58,7 @@ def _careful(recipe: Recipe, failure: Failure) -> Recipe:
         return replace(
             recipe,
             taught_epochs=recipe.taught_epochs / 2,
+            fewest_visits=recipe.fewest_visits / 2,
             ordinary_epochs=recipe.ordinary_epochs / 2,
             general_prompts=max(recipe.general_prompts // 2, _FEWEST_GENERAL_PROMPTS),
         )

@@ -191,6 +191,7 @@ KINDS = {
     "general_count": 5,
     "general_per_step": 3,
     "taught_epochs": 4.0,
+    "fewest_visits": 0.0,
     "ordinary_epochs": 2.0,
     "batch_tokens": 400,
     "replay_share": 0.3,
@@ -216,6 +217,12 @@ def test_a_fraction_of_an_epoch_is_drawn_by_chance():
 
     assert set(counts.values()) == {1, 2}
     assert 70 <= sum(count == 2 for count in counts.values()) <= 130
+
+
+def test_a_target_with_few_phrasings_is_visited_more_often_but_not_without_end():
+    few = planned(taught=[[0], [1, 2], list(range(9))], ordinary=[], fewest_visits=10.0)
+
+    assert visits(few) == {0: 8 + 4, 1: 5 + 4, 2: 5 + 4} | dict.fromkeys(range(3, 9), 4)
 
 
 def test_no_epochs_are_no_visits():

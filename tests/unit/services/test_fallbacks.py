@@ -23,6 +23,7 @@ RECIPE = replace(
             "time_budget",
             {
                 "taught_epochs": RECIPE.taught_epochs / 2,
+                "fewest_visits": RECIPE.fewest_visits / 2,
                 "ordinary_epochs": RECIPE.ordinary_epochs / 2,
                 "general_prompts": 48,
             },
