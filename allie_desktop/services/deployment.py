@@ -327,13 +327,13 @@ class Deployment:
         return tuple(line)
 
     def _mark_again(self, name: str) -> None:
-        metadata = self._versions.get(name).metadata
-        episode = self._episodes.get(metadata.episode_id)
+        """Let what a version learnt count as learnt again; its own files may have been deleted since."""
+        episodes = self._episodes.latest(limit=self._episodes.count())
+        as_of = next((one.created_at for one in episodes if one.version == name), None)
+        if as_of is None:
+            as_of = self._versions.get(name).metadata.created_at if self._is_there(name) else self._clock.now()
         self._conversations.mark_learned(
-            self._conversations.learned_by(name),
-            version=name,
-            at=self._clock.now(),
-            as_of=metadata.created_at if episode is None else episode.created_at,
+            self._conversations.learned_by(name), version=name, at=self._clock.now(), as_of=as_of
         )
 
     def _soundest(self, pointer: ActivePointer) -> str:

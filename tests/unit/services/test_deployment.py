@@ -116,6 +116,16 @@ def test_a_rollback_skips_a_parent_that_was_deleted(stage: Stage) -> None:
     assert is_new(stage) == ["c2", "c3", "c4", "c5"]
 
 
+def test_what_stands_on_a_version_deleted_since_can_be_taken_up_again(stage: Stage) -> None:
+    for number in (1, 2, 3):
+        learn(stage, f"c{number}")
+    stage.deployment.rollback(BASE)
+    stage.versions.remove("v1.1")
+
+    assert stage.deployment.rollback("v1.2").active == "v1.2"
+    assert is_new(stage) == ["c4", "c5"]
+
+
 def test_after_a_rollback_learning_continues_from_there_under_a_new_name(stage: Stage) -> None:
     learn(stage, "c1")
     learn(stage, "c2")
