@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from allie_desktop.sensors.idle_sources import IdleSource, Platform, idle_sources
-from allie_desktop.sensors.x_server import close_display
+from allie_desktop.sensors.x_server import XServer, close_display
 
 _log = logging.getLogger(__name__)
 
@@ -302,14 +302,13 @@ def mac_trusts_us(load: Callable[[str], Any] = ctypes.CDLL) -> bool:
 def _end_recording(context: int) -> None:
     """End a listener's recording from a connection of our own: pynput asks on the one that records, and the
     X server reads that only after the next input."""
-    from Xlib.display import Display
-
-    display = Display()
+    server = XServer()
     try:
+        display = server.display()
         display.record_disable_context(context)
         display.sync()
     finally:
-        close_display(display)
+        server.close()
 
 
 def _stop(listener: threading.Thread) -> None:
