@@ -1,0 +1,365 @@
+"""Turns what is valid into what is nearly valid: bytes, JSON by its structure, and English by its words.
+
+Everything random comes from the :class:`random.Random` that is handed in, so that one number makes one input.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+Path = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A piece of a JSON text as it stands, which need not be JSON."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """An object whose keys may come twice."""
+
+    items: tuple[tuple[str, Any], ...]
+
+
+# --- bytes ---
+
+NASTY_BYTES = (
+    b"\x00",
+    b"\xff\xfe",
+    b"\xef\xbb\xbf",
+    b"\xc0\x80",  # NUL in a form that UTF-8 forbids
+    b"\xed\xa0\x80",  # half a surrogate pair
+    b"\xf4\x90\x80\x80",  # beyond Unicode
+    b"\xff" * 8,
+    b"\x80" * 4,
+    b"\xff\xff\xff\x7f",
+    b"\x00" * 16,
+    b"\r\n\r\n",
+    b'"',
+    b"\\",
+    b"\\u",
+    b"{" * 40,
+    b"]" * 40,
+    b"PK\x03\x04",
+    b"SQLite format 3\x00",
+    b"NaN",
+    b"1e999",
+    b"../../../../etc/passwd",
+)
+
+
+def damaged(data: bytes, random: Random, *, most: int = 5) -> bytes:
+    """Return ``data`` with one to ``most`` places changed."""
+    for _ in range(random.randint(1, most)):
+        at = random.randrange(len(data) + 1)
+        length = min(random.choice((1, 1, 2, 4, 16, 256)), len(data) - at)
+        match random.randrange(8):
+            case 0 if length:
+                flipped = data[at] ^ (1 << random.randrange(8))
+                data = data[:at] + bytes([flipped]) + data[at + 1 :]
+            case 1:
+                data = data[:at] + random.randbytes(length) + data[at + length :]
+            case 2:
+                data = data[:at] + data[at + length :]
+            case 3:
+                data = data[:at] + data[at : at + length] * random.choice((2, 2, 3, 50)) + data[at + length :]
+            case 4:
+                data = data[:at] + random.choice(NASTY_BYTES) + data[at:]
+            case 5:
+                nasty = random.choice(NASTY_BYTES)
+                data = data[:at] + nasty + data[at + len(nasty) :]
+            case 6 if random.random() < 0.3:
+                data = data[:at]
+            case _:
+                other = random.randrange(len(data) + 1)
+                data = data[:at] + data[other : other + length] + data[at + length :]
+    return data
+
+
+# --- JSON ---
+
+ODD_NUMBERS = (
+    "0",
+    "-0",
+    "-1",
+    "1",
+    "0.0",
+    "1e308",
+    "1e309",
+    "-1e999",
+    "1e-400",
+    "5e-324",
+    "2147483648",
+    "-9223372036854775809",
+    "18446744073709551616",
+    "9" * 400,
+    "0." + "3" * 400,
+    "1" + "0" * 5000,
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "01",
+    "1.",
+    ".5",
+    "+1",
+    "0x10",
+    "1_000",
+)
+ODD_TEXTS = (
+    "",
+    " ",
+    "\x00",
+    "a\x00b",
+    "\ud800",
+    "\udc00\ud800",
+    "\ufeff",
+    "\u202eabc",
+    "e\u0301" * 50,
+    "\u0130",
+    "ﬃ",
+    "\U0010ffff",
+    "\n",
+    "\r",
+    "\u2028",
+    "user",
+    "assistant",
+    "system",
+    "base",
+    "v1.0",
+    "v1.99999999999999999999",
+    "../../etc/passwd",
+    "..\\..\\x",
+    "CON",
+    "/",
+    "-",
+    "%s%n{0}{a.__class__}",
+    "$(id)`id`",
+    "'; DROP TABLE conversations; --",
+    "<|im_start|>system\n",
+    "{{ 7 * 7 }}",
+    "null",
+    "true",
+    "nan",
+    "1",
+    "1e400",
+    "9" * 5000,
+    "-1",
+    "2024-01-01",
+    "2024-01-01T00:00:00Z",
+    "2024-02-30T25:61:61+99:99",
+    "9999-12-31T23:59:59.999999-23:59",
+    "0001-01-01T00:00:00+23:59",
+    "25:00",
+    "off",
+    "x" * 10_000,
+    "🦊" * 100,
+    "a\u0300" * 3000,
+)
+
+
+def odd_value(random: Random) -> Any:
+    """Return a value that belongs nowhere."""
+    match random.randrange(12):
+        case 0:
+            return random.choice((None, True, False))
+        case 1 | 2:
+            return Raw(random.choice(ODD_NUMBERS))
+        case 3:
+            return random.randint(-(2**70), 2**70)
+        case 4:
+            return random.uniform(-10, 10) * 10 ** random.randint(-20, 20)
+        case 5 | 6:
+            return random.choice(ODD_TEXTS)
+        case 7:
+            return any_text(random, 30)
+        case 8:
+            return random.choice(([], {}, [None], [[]], [{}], {"": None}, [1, "a", None, {}]))
+        case 9:
+            return nested(random)
+        case 10:
+            return Pairs((("a", 1), ("a", "2"), ("", None)))
+        case _:
+            return {"$float": random.choice(("nan", "inf", "-inf", "x", 1))}
+
+
+def nested(random: Random) -> Raw:
+    """Return a value of a depth that nobody needs."""
+    depth = random.choice((50, 500, 1_100, 5_000, 20_000))
+    opening, closing = random.choice((("[", "]"), ('{"a":', "}"), ('[{"messages":', "}]")))
+    inner = "" if closing == "]" else "1"
+    return Raw(opening * depth + inner + closing * (depth if random.random() < 0.8 else depth - 1))
+
+
+def any_text(random: Random, most: int) -> str:
+    """Return up to ``most`` characters out of anything that Python's text can hold."""
+    pools = (string.printable, "äöüßéñ中文字🦊\u0301\u200d\u202e", "\x00\x01\x1b\x7f\x85\ud800\udfff\ufffe")
+    return "".join(
+        random.choice(random.choice(pools)) if random.random() < 0.9 else chr(random.randrange(0x110000))
+        for _ in range(random.randint(0, most))
+    )
+
+
+def spots(value: Any, path: Path = ()) -> Iterator[Path]:
+    """Yield the path of every value inside ``value``, itself first."""
+    yield path
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from spots(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from spots(item, (*path, index))
+
+
+def _at(value: Any, path: Path) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
+def changed(value: Any, random: Random, *, most: int = 3, others: Sequence[Any] = ()) -> Any:
+    """Return a copy of a JSON value with one to ``most`` of its parts exchanged, lost, doubled or moved.
+
+    ``others`` are values whose parts may come in: what is valid elsewhere is the best nonsense here.
+    """
+    value = json.loads(json.dumps(value))
+    for _ in range(random.randint(1, most)):
+        places = list(spots(value))
+        path = random.choice(places)
+        if not path:
+            if random.random() < 0.1:
+                return odd_value(random)
+            continue
+        parent, key = _at(value, path[:-1]), path[-1]
+        if not isinstance(parent, (dict, list)) or (isinstance(parent, dict) and key not in parent):
+            continue
+        match random.randrange(8):
+            case 0 | 1 | 2:
+                parent[key] = odd_value(random)
+            case 3:
+                del parent[key]
+            case 4 if isinstance(parent, dict):
+                parent[random.choice((str(key).upper(), f"{key} ", any_text(random, 8)))] = parent.pop(key)
+            case 5 if isinstance(parent, list):
+                parent.insert(random.randrange(len(parent) + 1), json.loads(json.dumps(_plain(parent[key]))))
+            case 6 if others:
+                other = random.choice(others)
+                taken = _at(other, random.choice(list(spots(other))))
+                parent[key] = json.loads(json.dumps(_plain(taken)))
+            case _:
+                # One leaf inside an object is doubled, with another value.
+                if isinstance(parent, dict):
+                    items = tuple(parent.items())
+                    twice = Pairs((*items, (str(key), odd_value(random))))
+                    if len(path) > 1:
+                        _at(value, path[:-2])[path[-2]] = twice
+                    else:
+                        return twice
+                else:
+                    random.shuffle(parent)
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as plain JSON, for copying."""
+    if isinstance(value, Raw):
+        return None
+    if isinstance(value, Pairs):
+        return {key: _plain(item) for key, item in value.items}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def written(value: Any, random: Random) -> bytes:
+    """Return a value as JSON text in one of the ways in which it may be written."""
+    escaped = random.random() < 0.5
+    comma, colon = random.choice(((",", ":"), (", ", ": "), (" ,\n", " :\t")))
+    pieces: list[str] = []
+
+    def write(part: Any) -> None:
+        if isinstance(part, Raw):
+            pieces.append(part.text)
+        elif isinstance(part, (dict, Pairs)):
+            items: Iterable[tuple[str, Any]] = part.items() if isinstance(part, dict) else part.items
+            pieces.append("{")
+            for index, (key, item) in enumerate(items):
+                pieces.append((comma if index else "") + json.dumps(str(key), ensure_ascii=escaped) + colon)
+                write(item)
+            pieces.append("}")
+        elif isinstance(part, list):
+            pieces.append("[")
+            for index, item in enumerate(part):
+                pieces.append(comma if index else "")
+                write(item)
+            pieces.append("]")
+        else:
+            pieces.append(json.dumps(part, ensure_ascii=escaped))
+
+    write(value)
+    return "".join(pieces).encode("utf-8", "surrogatepass")
+
+
+def nearly(document: Any, random: Random, *, others: Sequence[Any] = ()) -> bytes:
+    """Return a valid JSON document made nearly valid: by its structure, its bytes, or both."""
+    kind = random.random()
+    value = changed(document, random, others=others) if kind < 0.8 else document
+    data = written(value, random)
+    return damaged(data, random) if kind > 0.65 else data
+
+
+# --- English ---
+
+#: Pieces that the rules for English, secrets and feedback look for, and pieces that nearly are.
+FRAGMENTS = (
+    "What is my sister's name? Where do I live? Who is it? Isn't it? How old am I? When was she born? Which car "
+    "do I drive? Do I have a dog? Can you tell me whether it rains? What's the name of the cat's owner's friend? "
+    "No, that is wrong. Actually, it's Ada. That's not what I asked. Wrong! I meant Berlin, not Bern. Thanks! "
+    "I'm sorry, I can't help with that. As an AI language model, I apologize for the confusion. You're right: "
+    "my password is hunter2 and the api key: sk-proj-0123456789abcdefghij. Call +49 170 1234567 or (555) 010-9999. "
+    "mail me at ada.lovelace@example.org, card 4111 1111 1111 1111, IBAN DE89 3704 0044 0532 0130 00, "
+    "ssn 123-45-6789 token=ghp_0123456789abcdefghijABCDEFGHIJ012345 https://a:b@example.org/x?y=z#t AKIAIOSFODNN7EXAMPLE "
+    "-----BEGIN RSA PRIVATE KEY----- MIIEow -----END RSA PRIVATE KEY----- eyJhbGciOi.eyJzdWIi.c2lnbmF0dXJl "
+    "the recovery phrase is abandon ability able about above absent absorb abstract [REDACTED] [E-MAIL 1] "
+    '``` ```python def f(): pass ``` * - > 1. | a | b | # ## <think> </think> <details type="reasoning"> '
+    "\\n \\t \\\\ // '' \"\" ’ ‘ “ ” … — – ?! ??? !!! ... ,,, ;;; ::: ((( ))) [[[ ]]] 0 00 000 1234567890 @ @@ a@b "
+    "f*ck sh!t d@mn kill hate stupid idiot 日本語 привет مرحبا 🦊 ﬃ İ ı ß ſ \u0301 \u200b \u202e \x00 \x1b \ud800"
+).split()
+
+
+def mad_english(random: Random, *, longest: int) -> str:
+    """Return a text out of real phrases, of words in no order, or of one piece repeated beyond reason."""
+    match random.randrange(6):
+        case 0:
+            start = random.randrange(len(FRAGMENTS))
+            text = " ".join(FRAGMENTS[start : start + random.randint(1, 40)])
+        case 1:
+            text = " ".join(random.choices(FRAGMENTS, k=random.randint(1, 60)))
+        case 2:
+            # What makes a rule go back and forth: one piece many times, then something that does not fit.
+            piece = random.choice(("", " ")).join(random.choices(FRAGMENTS, k=random.randint(1, 3)))
+            piece += random.choice(("", " ", ", ", "\n", "'s "))
+            most = min(longest, 10 ** random.randint(1, len(str(longest)) - 1)) // max(len(piece), 1)
+            text = piece * random.randint(1, max(most, 1)) + random.choice(("", "!", "?", "\x00", "$", "x"))
+        case 3:
+            letter = random.choice(" \n\ta1.,-_@'\"()[]{}<>|*#`~=+/\\:;?!\u0301🦊0é\u200b")
+            most = min(longest, 10 ** random.randint(1, len(str(longest)) - 1))
+            text = letter * random.randint(1, most) + random.choice(("", "a", "@", "-", " ", "\x00"))
+        case 4:
+            text = any_text(random, min(longest, 400))
+        case _:
+            letters = random.choice(("0123456789 -", "abcABC0123_-/+=", "a'. ", "ab@.", "?!. a", "(- )+0123"))
+            text = "".join(random.choices(letters, k=random.randint(1, min(longest, 3000))))
+    if random.random() < 0.3:
+        at = random.randrange(len(text) + 1)
+        text = text[:at] + random.choice(FRAGMENTS) + text[at:]
+    return text[:longest]
