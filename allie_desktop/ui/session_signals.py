@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import Any
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import SLOT, QObject, Signal, Slot
 from PySide6.QtDBus import QDBusConnection, QDBusInterface, QDBusMessage, QDBusUnixFileDescriptor
 
 _SERVICE, _PATH = "org.freedesktop.login1", "/org/freedesktop/login1"
@@ -25,9 +26,11 @@ class SessionSignals(QObject):
         self._connected = False
         if sys.platform.startswith("linux"):
             bus = QDBusConnection.systemBus()
-            # An object's own slot, by its name: this is the old form of connect, which D-Bus needs.
+            # An object's own slot, by its name: this is the old form of connect, which D-Bus needs. The
+            # stubs say bytes; PySide takes none but a str.
+            slot: Any = SLOT("on_prepare_for_sleep(bool)")
             self._connected = bus.isConnected() and bus.connect(
-                _SERVICE, _PATH, _MANAGER, "PrepareForSleep", self, b"1on_prepare_for_sleep(bool)"
+                _SERVICE, _PATH, _MANAGER, "PrepareForSleep", self, slot
             )
 
     @property
