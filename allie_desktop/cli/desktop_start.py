@@ -39,7 +39,11 @@ def start(*, show: str | None = None, end: bool = False, no_tray_wait: bool = Fa
         from allie_desktop.cli.desktop_windows import wipe
 
         logging.shutdown()
-        wipe(paths)
+        if left := wipe(paths):
+            _application().say(
+                "Not everything could be deleted",
+                "These are still there:\n\n{}\n\nDelete them by hand.".format("\n".join(map(str, left))),
+            )
         command = backend.command
         os.execv(command[0], command)  # noqa: S606 - our own command, as on the first day
     return code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,17 @@ if TYPE_CHECKING:
 
 #: What "Delete everything" leaves: downloaded models are nobody's words.
 _KEPT = frozenset({"bases", "application.lock"})
+#: What lies beside the folders and the database, whole or being written.
+_PERSONAL = (
+    "windows.ini*",
+    "drafts.json*",
+    "quarantine*.json*",
+    "forgetting*.json*",
+    "episode.lock",
+    "episode.pid",
+)
+
+_log = logging.getLogger(__name__)
 
 
 def window_services(
@@ -225,20 +237,30 @@ class _Jobs:
         )
 
 
-def wipe(paths: AppPaths) -> None:
-    """Delete everything that is the person's: of the folders, only what Allie made in them."""
+def wipe(paths: AppPaths) -> tuple[Path, ...]:
+    """Delete everything that is the person's, and return what could not be deleted.
+
+    The folder may be one that the person chose and keeps other things in: of those, nothing is touched.
+    """
     ours = {paths.models, paths.episodes, paths.data / "backups", paths.logs, paths.cache}
-    ours |= {paths.api_token, paths.chat_busy, paths.data / "windows.ini", paths.data / "drafts.json"}
-    ours |= set(paths.data.glob(f"{paths.database.name}*")) | set(paths.data.glob("*.lock"))
-    ours |= set(paths.data.glob("forgetting*.json"))
-    for thing in ours:
+    ours |= {paths.api_token, paths.chat_busy}
+    for pattern in (f"{paths.database.name}*", *_PERSONAL):
+        ours |= set(paths.data.glob(pattern))
+    left = []
+    for thing in sorted(ours):
         if thing.name in _KEPT:
             continue
-        if thing.is_dir() and not thing.is_symlink():
-            shutil.rmtree(thing, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
+        try:
+            if thing.is_dir() and not thing.is_symlink():
+                shutil.rmtree(thing)
+            else:
                 thing.unlink(missing_ok=True)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            _log.exception("%s could not be deleted", thing)
+            left.append(thing)
+    return tuple(left)
 
 
 def _size(*places: Path) -> int:

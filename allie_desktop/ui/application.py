@@ -324,18 +324,29 @@ class Application(QObject):
 
     def _ask(self, title: str, text: str, *, yes: str) -> bool:
         """Ask a question, or with an empty ``yes`` say something."""
-        box = QMessageBox()
-        box.setWindowTitle("Allie")
-        box.setText(title)
-        box.setInformativeText(text)
         if not yes:
-            box.addButton(QMessageBox.StandardButton.Ok)
-            box.exec()
+            say(title, text)
             return False
+        box = _box(title, text)
         agree = box.addButton(yes, QMessageBox.ButtonRole.AcceptRole)
         box.addButton(QMessageBox.StandardButton.Cancel)
         box.exec()
         return box.clickedButton() is agree
+
+
+def say(title: str, text: str) -> None:
+    """Say something in a window of its own, and wait until it is closed. GUI thread, also after :func:`run`."""
+    box = _box(title, text)
+    box.addButton(QMessageBox.StandardButton.Ok)
+    box.exec()
+
+
+def _box(title: str, text: str) -> QMessageBox:
+    box = QMessageBox()
+    box.setWindowTitle("Allie")
+    box.setText(title)
+    box.setInformativeText(text)
+    return box
 
 
 def run(
