@@ -7,10 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.sensors_stage import MockBus, missing_mocks, no_desktop
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 pytestmark = pytest.mark.process
 
@@ -38,7 +42,7 @@ class Listener:
         self.process.stdin.write(word + "\n")
         return self.hear()
 
-    def __enter__(self) -> Listener:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
