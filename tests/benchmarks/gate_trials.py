@@ -35,6 +35,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -274,6 +275,8 @@ def run_trial(kind: str, seed: int, arguments: argparse.Namespace, home: Path) -
         program.settings.set("phrasings", _PHRASINGS)
         program.settings.set("general_prompts", _GENERAL_PROMPTS)
         program.settings.set("max_attempts", 1)  # another attempt would be another, milder candidate
+        if arguments.threads:
+            program.settings.set("training_threads", arguments.threads)
         imported = program.import_file(file).imported
         orchestrator = program.orchestrator(lambda event: None)
         began = time.monotonic()
@@ -361,6 +364,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--append", action="store_true", help="go on with the file of --json")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no trial after so long")
+    parser.add_argument("--lanes", type=int, default=1, help="trials at a time")
+    parser.add_argument("--threads", type=int, help="of one trial; by default its share of the cores")
     parser.add_argument("--reports", type=Path, help="keep the workers' reports in this folder")
     parser.add_argument("--trial", nargs=2, metavar=("KIND", "SEED"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -374,22 +379,35 @@ def main() -> None:
     done = {(r["kind"], r["seed"]) for r in results}
     wanted = [(k, s) for s in range(arguments.seeds) for k in arguments.kinds if (k, s) not in done]
     ends = time.monotonic() + 60 * arguments.minutes
-    for kind, seed in wanted:
-        if time.monotonic() > ends:
-            break
-        # A process of its own: what one trial leaves in memory is no concern of the next.
-        options = [str(Path(__file__).resolve()), "--chats", str(arguments.chats)]
-        options += ["--toxic", str(arguments.toxic)] if arguments.toxic else []
-        options += ["--reports", str(arguments.reports)] if arguments.reports else []
-        command = [sys.executable, *options, "--trial", kind, str(seed)]
-        ran = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-        results.append(json.loads(ran.stdout))
-        shown = {k: v for k, v in results[-1].items() if k not in ("samples", "measures")}
-        print(json.dumps(shown), file=sys.stderr, flush=True)
-        if arguments.json:
-            machine = {"machine": platform.platform(), "cores": os.cpu_count(), "python": sys.version}
-            arguments.json.write_text(json.dumps({**machine, "trials": results}, indent=1), "utf-8")
+    with ThreadPoolExecutor(arguments.lanes) as lanes:
+        trials = [lanes.submit(_apart, kind, seed, arguments, ends) for kind, seed in wanted]
+        for trial in as_completed(trials):
+            result = trial.result()
+            if result is None:
+                continue
+            results.append(result)
+            shown = {k: v for k, v in result.items() if k not in ("samples", "measures")}
+            print(json.dumps(shown), file=sys.stderr, flush=True)
+            if arguments.json:
+                machine = {"machine": platform.platform(), "cores": os.cpu_count(), "python": sys.version}
+                arguments.json.write_text(json.dumps({**machine, "trials": results}, indent=1), "utf-8")
     print(table(results))
+
+
+def _apart(kind: str, seed: int, arguments: argparse.Namespace, ends: float) -> dict[str, Any] | None:
+    """Run a trial in a process of its own: what one leaves in memory is no concern of the next. Return None when
+    it is too late to begin one."""
+    if time.monotonic() > ends:
+        return None
+    command = [sys.executable, str(Path(__file__).resolve()), "--chats", str(arguments.chats)]
+    command += ["--toxic", str(arguments.toxic)] if arguments.toxic else []
+    command += ["--reports", str(arguments.reports)] if arguments.reports else []
+    command += ["--threads", str(arguments.threads or max(1, (os.cpu_count() or 1) // arguments.lanes))]
+    ran = subprocess.run(
+        [*command, "--trial", kind, str(seed)], stdout=subprocess.PIPE, check=True, text=True
+    )
+    figures: dict[str, Any] = json.loads(ran.stdout)
+    return figures
 
 
 if __name__ == "__main__":
