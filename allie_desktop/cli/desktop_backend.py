@@ -252,7 +252,7 @@ class _Readings:
             unfinished = self._program.episodes.unfinished()
             record = self._program.files.folder(unfinished[0].id) / "worker.pid" if unfinished else None
             return None if record is None else int(json.loads(record.read_bytes())["pid"])
-        except (AllieError, OSError, ValueError, KeyError, TypeError):
+        except (AllieError, OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
 
 

@@ -107,7 +107,7 @@ def parsed(spec: OptionSpec, text: str) -> object:
     if spec.kind in (Kind.COUNT, Kind.NUMBER):
         try:
             number = json.loads(clean)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
         return number if isinstance(number, (int, float)) else text
     if spec.kind is Kind.MOMENT:

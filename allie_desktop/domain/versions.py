@@ -13,7 +13,7 @@ from allie_desktop.domain.errors import BadInputError
 #: The name under which the untouched base model can be chosen wherever a version can.
 BASE = "base"
 
-_NAME = re.compile(r"v(\d+)\.(\d+)\Z")
+_NAME = re.compile(r"v([0-9]{1,9})\.([0-9]{1,9})\Z")
 
 
 class VersionState(str, Enum):

@@ -216,7 +216,7 @@ class ChatProcess:
                 return
             token = Path(said["token_file"]).read_text("ascii").strip()
             address = ChatAddress(url=str(said["url"]), token=token)
-        except (ValueError, KeyError, TypeError, OSError):
+        except (ValueError, KeyError, TypeError, OSError, RecursionError):
             self._log.note("ignored a line that says no address")
             return
         self._tell(ChatProcessState.RUNNING, address)

@@ -16,7 +16,7 @@ def forget_drafts(path: Path, conversation_ids: Sequence[str]) -> None:
         left = [one for one in document["drafts"] if one["conversation"] not in conversation_ids]
     except FileNotFoundError:
         return
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         path.unlink()
         return
     if left != document["drafts"]:

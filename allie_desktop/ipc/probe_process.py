@@ -107,7 +107,7 @@ def _answers(code: int, out: bytes, err: bytes) -> tuple[str, ...]:
         if code == 0 and "answers" in said:
             return tuple(map(str, said["answers"]))
         message, remedy, kind = str(said["message"]), str(said["remedy"]), str(said["kind"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         tail = err[-_LONGEST_ERROR:].decode("utf-8", "replace").strip().splitlines()
         raise ProbeError(
             f"The new version could not be tried (code {code}{f': {tail[-1]}' if tail else ''}).",

@@ -293,7 +293,7 @@ def _recorded(folder: Path) -> psutil.Process | None:
             return None
         if process.cmdline() != record["command"] or process.status() == psutil.STATUS_ZOMBIE:
             return None
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, psutil.Error):
         return None
     return process
 

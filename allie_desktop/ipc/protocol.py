@@ -180,7 +180,8 @@ def _converted(plain: dict[str, Any], document: type[Document]) -> Document:
         )
     try:
         return msgspec.convert(_with_odd_floats(plain), document)
-    except (msgspec.ValidationError, OverflowError, RecursionError) as error:
+    except (msgspec.ValidationError, OverflowError, RecursionError, UnicodeError) as error:
+        # UnicodeError: half a surrogate pair where a word of ours is wanted
         raise ProtocolError(f"The {what} is not well formed: {error}.") from error
 
 
@@ -249,7 +250,7 @@ def _normal(plan: Plan) -> Plan:
     # An int in a float field is read back as a float; the digest must not depend on that.
     try:
         return msgspec.convert(msgspec.to_builtins(plan, str_keys=True), Plan)
-    except (msgspec.ValidationError, TypeError, OverflowError) as error:
+    except (msgspec.ValidationError, TypeError, OverflowError, UnicodeError) as error:
         raise DataChangedError(f"The plan is not well formed: {error}.") from error
 
 

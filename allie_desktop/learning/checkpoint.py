@@ -62,6 +62,7 @@ class CheckpointFolder:
                 "numbers": checkpoint.numbers,
                 "sha256": _sha256(scratch / _TENSORS),
             }
+            document["checksum"] = _checksum(document)
             (scratch / _STATE).write_text(json.dumps(document), "utf-8")
             for file in scratch.iterdir():
                 _sync(file)
@@ -82,10 +83,20 @@ class CheckpointFolder:
         for folder in self._found():
             try:
                 document = json.loads((folder / _STATE).read_text("utf-8"))
-                if document["plan"] != self._plan or document["sha256"] != _sha256(folder / _TENSORS):
+                if document.pop("checksum") != _checksum(document) or document["plan"] != self._plan:
+                    continue
+                if document["sha256"] != _sha256(folder / _TENSORS):
                     continue
                 return Checkpoint(document["step"], load_file(folder / _TENSORS), document["numbers"])
-            except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+            except (
+                OSError,
+                ValueError,
+                KeyError,
+                TypeError,
+                AttributeError,
+                RecursionError,
+                SafetensorError,
+            ):
                 continue
         return None
 
@@ -107,6 +118,11 @@ def _save(tensors: dict[str, torch.Tensor], file: Path) -> None:
     except SafetensorError as error:
         full = f"os error {errno.ENOSPC}" in str(error)
         raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from error
+
+
+def _checksum(document: dict[str, Any]) -> str:
+    """Return what tells whether any step or number was changed by a failing disk."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(file: Path) -> str:

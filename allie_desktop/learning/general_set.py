@@ -149,7 +149,7 @@ def _read(file: Path) -> _Draft:
             document = {"asked": len(document), "fruitless": 0, "rows": document}
         rows = [Encoded(tuple(map(int, t)), tuple(map(float, w))) for t, w in document["rows"]]
         return _Draft(rows, int(document["asked"]), int(document["fruitless"]))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return _Draft([])
 
 

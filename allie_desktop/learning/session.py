@@ -409,14 +409,14 @@ class Session:
         self._checkpoints.clear()
 
     def _read_trained(self) -> TrainingSummary | None:
+        """Return what training came to; None when it has not ended, or when nobody can tell any more."""
         try:
-            text = (self._attempt / "trained" / _TRAINED).read_text("utf-8")
-        except OSError:
+            numbers = json.loads((self._attempt / "trained" / _TRAINED).read_text("utf-8"))
+            numbers["curve"] = tuple(TrainingCurvePoint(**p) for p in numbers["curve"])
+            numbers["held_out"] = tuple(HeldOutPoint(**p) for p in numbers["held_out"])
+            return TrainingSummary(**numbers)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        numbers = json.loads(text)
-        numbers["curve"] = tuple(TrainingCurvePoint(**p) for p in numbers["curve"])
-        numbers["held_out"] = tuple(HeldOutPoint(**p) for p in numbers["held_out"])
-        return TrainingSummary(**numbers)
 
     # -- validate ------------------------------------------------------------------------------------
 
@@ -500,7 +500,7 @@ class Session:
         try:
             saved = json.loads((self._attempt / "seconds.json").read_text("utf-8"))
             return {str(k): float(v) for k, v in saved.items() if math.isfinite(float(v))}
-        except (OSError, ValueError, AttributeError, TypeError):
+        except (OSError, ValueError, AttributeError, TypeError, OverflowError, RecursionError):
             return {}
 
     def _write_seconds(self, phase: str, since: float) -> None:

@@ -259,7 +259,7 @@ class _HashMemory:
             saved = json.loads(self._file.read_text("utf-8"))
             if isinstance(saved, dict):
                 self._known = {str(k): v for k, v in saved.items() if isinstance(v, str)}
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             pass  # only a memory: what is not in it is read again
 
     def recall(self, model: Path, files: list[Path]) -> str | None:

@@ -275,7 +275,7 @@ def _read_source(file: Path, offer: Offer) -> tuple[str, list[RemoteFile]] | Non
         files = [RemoteFile(**entry) for entry in document["files"]]
         sound = all(WANTED.fullmatch(f.name) and isinstance(f.size, int) for f in files)
         return (str(document["commit"]), files) if sound and files else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -67,6 +67,8 @@ def read_lora(folder: Path) -> Lora:
         KeyError,
         TypeError,
         AttributeError,
+        OverflowError,
+        RecursionError,
         ZeroDivisionError,
     ) as error:
         raise _corrupt(folder, "cannot be read") from error

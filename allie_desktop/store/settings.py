@@ -24,7 +24,7 @@ class SqliteSettings:
         for name, value in rows:
             try:
                 values[name] = json.loads(value)
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, RecursionError):
                 continue
         return values
 

@@ -25,7 +25,7 @@ if __package__ in (None, ""):  # started as a script
 from tests.fuzz.target import Target
 from tests.fuzz.watching import Finding, Result, named, watch, work
 
-_MODULES = ("import_targets", "protocol_targets")
+_MODULES = ("import_targets", "protocol_targets", "document_targets")
 _WORK = "--work"
 
 

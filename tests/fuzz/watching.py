@@ -36,7 +36,6 @@ STUCK_SECONDS = 60.0
 _STARTING_SECONDS = 120.0
 _LOOK_SECONDS = 0.05
 _LOOKED_AFTER_EVERY = 500
-_KEPT_OF_A_KIND = 3
 
 _SLATE = struct.Struct("<qdqqqdq")
 _IDLE, _AT_WORK = -2, 0
@@ -325,9 +324,9 @@ def _last_frame(log: str) -> str:
 
 
 def _keep(result: Result, finding: Finding, trace: str, target: Target, seed: int, folder: Path) -> None:
-    """Count a finding; keep the input of the first few of a kind, with what happened beside it."""
+    """Count a finding; keep the input of the first of its kind, with what happened beside it."""
     same = [known for known in result.findings if (known.kind, known.where) == (finding.kind, finding.where)]
-    if len(same) >= _KEPT_OF_A_KIND:
+    if same:
         same[0].count += 1
         return
     data = target.make(randomness(seed, target.name, finding.index))

@@ -130,6 +130,7 @@ DAMAGE = {
     "a list for a state": write_state("[]"),
     "a number for a state": write_state("4"),
     "a state without a plan": write_state('{"step": 4}'),
+    "a state nested beyond reading": write_state("[" * 100_000),
     "binary state": lambda path: (path / "state.json").write_bytes(b"\xff\xfe\x00\x01"),
 }
 
@@ -159,6 +160,20 @@ def test_no_single_bit_of_the_tensors_may_flip(tmp_path_factory, place, bit):
     file.write_bytes(data)
 
     assert folder.newest() is None
+
+
+@settings(max_examples=40)
+@given(place=st.integers(0, 10_000), bit=st.integers(0, 6))
+def test_no_single_bit_of_the_step_and_the_numbers_may_flip(tmp_path_factory, place, bit):
+    folder = CheckpointFolder(tmp_path_factory.mktemp("bits"), PLAN)
+    file = folder.write(checkpoint(2)) / "state.json"
+    data = bytearray(file.read_bytes())
+    before = json.loads(data)
+    data[place % len(data)] ^= 1 << bit
+    file.write_bytes(data)
+
+    read = folder.newest()
+    assert read is None or json.loads(data) == before
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync"])

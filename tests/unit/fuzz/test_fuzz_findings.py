@@ -1,0 +1,96 @@
+"""What the fuzzing campaign found once, each in its smallest form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from allie_desktop.cli.preferences import parsed
+from allie_desktop.domain.errors import BadInputError, DataChangedError, ProtocolError
+from allie_desktop.domain.settings import option_specs
+from allie_desktop.domain.versions import ActivePointer, VersionName
+from allie_desktop.ipc.draft_file import forget_drafts
+from allie_desktop.ipc.process import end_leftover
+from allie_desktop.ipc.protocol import decode_document, encode_document, load_plan
+from allie_desktop.store.database import Database
+from allie_desktop.store.settings import SqliteSettings
+from tests.plans import make_plan
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize("name", ["v1." + "9" * 5000, "v1.٣", "v１.0", "v1.1234567890"])
+def test_digits_that_no_version_has_are_no_version_name(name: str) -> None:
+    with pytest.raises(BadInputError, match="is not a version name"):
+        VersionName.parse(name)
+
+
+def test_half_a_surrogate_pair_for_a_time_is_a_damaged_document() -> None:
+    data = b'{"active": "base", "fallback": "base", "changed_at": "\\ud800"}'
+
+    with pytest.raises(ProtocolError, match="is not well formed"):
+        decode_document(data, ActivePointer)
+
+
+def test_half_a_surrogate_pair_in_a_plan_is_a_changed_plan(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    plan = json.loads(encode_document(make_plan()))
+    path.write_text(json.dumps({**plan, "created_at": "\ud800"}))
+
+    with pytest.raises(DataChangedError):
+        load_plan(path, "d" * 64)
+
+
+@pytest.mark.parametrize("pid", [DEEP, '{"pid": 1e400, "started": 1}', f'{{"pid": {2**70}, "started": 1}}'])
+def test_a_record_of_a_worker_that_makes_no_sense_is_none(tmp_path: Path, pid: str) -> None:
+    (tmp_path / "worker.pid").write_text(pid)
+
+    assert not end_leftover(tmp_path, grace_seconds=0)
+
+
+def test_a_saved_setting_that_is_nested_beyond_reading_is_left_out(tmp_path: Path) -> None:
+    with Database.open(tmp_path / "allie.sqlite3") as database:
+        settings = SqliteSettings(database)
+        settings.save("idle_minutes", 7.0)
+        with database.transaction() as connection:
+            connection.execute("INSERT INTO settings (name, value) VALUES ('min_quality', ?)", (DEEP,))
+
+        assert settings.load() == {"idle_minutes": 7.0}
+
+
+def test_a_number_that_is_nested_beyond_reading_is_a_text() -> None:
+    spec = next(spec for spec in option_specs() if spec.name == "idle_minutes")
+
+    assert parsed(spec, DEEP) == DEEP
+
+
+def test_drafts_that_are_nested_beyond_reading_are_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "drafts.json"
+    path.write_text(DEEP)
+
+    forget_drafts(path, ["c1"])
+
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("text", ["", "7", "{}", '{"curve": [1], "held_out": []}', DEEP])
+def test_a_training_that_nobody_can_read_has_not_ended(tmp_path: Path, text: str) -> None:
+    from allie_desktop.learning.session import _TRAINED, Session
+
+    session = Session.__new__(Session)
+    session._attempt = tmp_path
+    (tmp_path / "trained").mkdir()
+    (tmp_path / "trained" / _TRAINED).write_text(text)
+
+    assert session._read_trained() is None
+
+
+@pytest.mark.parametrize("text", ['{"asked": 1e400, "fruitless": 0, "rows": []}', DEEP])
+def test_a_general_set_that_makes_no_sense_is_made_anew(tmp_path: Path, text: str) -> None:
+    from allie_desktop.learning.general_set import _read
+
+    (tmp_path / "general.json").write_text(text)
+
+    assert _read(tmp_path / "general.json").sequences == []
