@@ -366,7 +366,7 @@ class Archives(_Imports):
             buffer, "w", packing if random.random() < 0.3 else zipfile.ZIP_DEFLATED
         ) as archive:
             for _ in range(random.randint(0, 3)):
-                with suppress(UnicodeError, ValueError):
+                with suppress(UnicodeError, ValueError, IndexError):  # a name that cannot be written
                     archive.writestr(*_member(random))
         data = buffer.getvalue()
         kind = random.random()
