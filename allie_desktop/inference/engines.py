@@ -14,8 +14,8 @@ from allie_desktop.domain.ports import ChatEngine, VersionRepository
 from allie_desktop.domain.versions import BASE
 
 if TYPE_CHECKING:
-    from allie_desktop.inference.gguf_header import GgufHeader
     from allie_desktop.inference.torch_engine import TorchEngine
+    from allie_desktop.models.gguf_header import GgufHeader
 
 _FOLDER = "gguf-adapters"
 
@@ -73,7 +73,7 @@ class LocalEngines:
         return LlamaEngine(path, self._header_of(base), adapter=converted, threads=self._threads)
 
     def _header_of(self, base: BaseModel) -> GgufHeader:
-        from allie_desktop.inference.gguf_header import read_header
+        from allie_desktop.models.gguf_header import read_header
 
         with self._lock:
             if self._header is None or self._header[0] != base.sha256:

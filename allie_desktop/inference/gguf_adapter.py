@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from allie_desktop.domain.errors import DiskFullError, ModelError, VersionCorruptError
-from allie_desktop.inference.gguf_header import GgufHeader, read_header
+from allie_desktop.models.gguf_header import GgufHeader, read_header
 
 WEIGHTS_FILE = "adapter_model.safetensors"
 CONFIG_FILE = "adapter_config.json"

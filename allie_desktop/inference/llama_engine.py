@@ -29,7 +29,7 @@ from allie_desktop.domain.planning import Message
 from allie_desktop.inference.chat_template import ChatTemplate
 from allie_desktop.inference.context_pool import ContextPool, Lease
 from allie_desktop.inference.context_window import fit
-from allie_desktop.inference.gguf_header import GgufHeader
+from allie_desktop.models.gguf_header import GgufHeader
 
 _log = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ from allie_desktop.domain.errors import (
     UnsafeModelError,
 )
 from allie_desktop.domain.planning import BaseModel
+from allie_desktop.models.gguf_header import read_header
 from allie_desktop.models.offers import STARTER, known_offer
 
 __all__ = ["STARTER", "base_name", "find_starter_model", "resolve_base"]
@@ -132,7 +133,9 @@ def _check_gguf(path: Path) -> None:
             f"{path.name} is not a GGUF file.",
             "Download the model again, or choose another file; its name should end in .gguf.",
         )
-    from gguf import GGUFReader  # reading the header needs numpy: not at import time
+    # The library believes any count that it reads, and is busy with it for years.
+    read_header(path)
+    from gguf import GGUFReader  # needs numpy: not at import time
 
     damaged = CorruptModelError(
         f"The model file {path.name} is truncated or damaged.", "Download the model again."

@@ -32,7 +32,7 @@ from allie_desktop.domain.chat import GenerationOptions, ReplyEnd, TextPiece
 from allie_desktop.domain.planning import LoraGeometry
 from allie_desktop.inference.engines import LocalEngines
 from allie_desktop.inference.gguf_adapter import cached_adapter
-from allie_desktop.inference.gguf_header import read_header
+from allie_desktop.models.gguf_header import read_header
 from allie_desktop.inference.live import LiveVersions
 from allie_desktop.inference.llama_engine import LlamaEngine
 from allie_desktop.inference.prompts import user_prompt

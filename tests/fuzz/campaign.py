@@ -15,7 +15,6 @@ import os
 import sys
 import tempfile
 import time
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,7 +24,14 @@ if __package__ in (None, ""):  # started as a script
 from tests.fuzz.target import Target
 from tests.fuzz.watching import Finding, Result, named, watch, work
 
-_MODULES = ("import_targets", "protocol_targets", "document_targets")
+_MODULES = (
+    "import_targets",
+    "protocol_targets",
+    "document_targets",
+    "model_targets",
+    "text_targets",
+    "chat_targets",
+)
 _WORK = "--work"
 
 
@@ -100,11 +106,11 @@ def _added(files: list[Path]) -> list[Result]:
     sums: dict[str, Result] = {}
     for file in files:
         for told in json.loads(file.read_text("utf-8")):
-            one = Result(**{**told, "outcomes": Counter(told["outcomes"])})
+            one = Result(**told)
             one.findings = [Finding(**finding) for finding in told["findings"]]
             known = sums.setdefault(one.target, Result(target=one.target, group=one.group))
             known.inputs += one.inputs
-            known.outcomes.update(one.outcomes)
+            known.add_outcomes(one.outcomes)
             known.findings += one.findings
             known.seconds += one.seconds
             if one.slowest_seconds > known.slowest_seconds:
@@ -118,7 +124,7 @@ def _print(results: list[Result]) -> int:
     rows = []
     for result in results:
         total.inputs += result.inputs
-        total.outcomes.update(result.outcomes)
+        total.add_outcomes(result.outcomes)
         total.findings += result.findings
         total.seconds += result.seconds
         total.slowest_seconds = max(total.slowest_seconds, result.slowest_seconds)
@@ -136,9 +142,9 @@ def _print(results: list[Result]) -> int:
 
 
 def _row(result: Result, slowest: str) -> str:
-    counts = [result.outcomes[name] for name in ("taken", "refused")]
+    counts = [result.outcomes.get(name, 0) for name in ("taken", "refused")]
     found = [result.of(kind) for kind in ("crash", "hang", "5xx")]
-    numbers = [result.inputs, *counts, *found, result.outcomes["unavailable"]]
+    numbers = [result.inputs, *counts, *found, result.outcomes.get("unavailable", 0)]
     return (
         f"| {result.target} | {' | '.join(f'{n:,}' for n in numbers)} | {result.seconds:,.0f} | {slowest} |"
     )

@@ -20,7 +20,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -61,11 +61,16 @@ class Result:
     target: str
     group: str
     inputs: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
+    outcomes: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     seconds: float = 0.0
     slowest_seconds: float = 0.0
     slowest_index: int = -1
+
+    def add_outcomes(self, more: Mapping[str, int]) -> None:
+        """Count how further inputs ended."""
+        for name, count in more.items():
+            self.outcomes[name] = self.outcomes.get(name, 0) + count
 
     def of(self, kind: str) -> int:
         """Return how many findings are of a kind."""
@@ -241,7 +246,7 @@ def _one_life(
         (Outcome.REFUSED, refused),
         (Outcome.UNAVAILABLE, unavailable),
     ):
-        result.outcomes[name.value] += count
+        result.add_outcomes({name.value: count})
     if slowest > result.slowest_seconds:
         result.slowest_seconds, result.slowest_index = slowest, slowest_index
     for line in findings_path.read_text("utf-8").splitlines():

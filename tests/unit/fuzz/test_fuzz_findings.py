@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 import pytest
 
 from allie_desktop.cli.preferences import parsed
-from allie_desktop.domain.errors import BadInputError, DataChangedError, ProtocolError
+from allie_desktop.domain.errors import BadInputError, CorruptModelError, DataChangedError, ProtocolError
 from allie_desktop.domain.settings import option_specs
 from allie_desktop.domain.versions import ActivePointer, VersionName
 from allie_desktop.ipc.draft_file import forget_drafts
 from allie_desktop.ipc.process import end_leftover
 from allie_desktop.ipc.protocol import decode_document, encode_document, load_plan
+from allie_desktop.models.catalogue import resolve_base
+from allie_desktop.models.gguf_header import read_header
 from allie_desktop.store.database import Database
 from allie_desktop.store.settings import SqliteSettings
+from tests.fuzz.model_targets import gguf, sound_fields
 from tests.plans import make_plan
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -94,3 +98,33 @@ def test_a_general_set_that_makes_no_sense_is_made_anew(tmp_path: Path, text: st
     (tmp_path / "general.json").write_text(text)
 
     assert _read(tmp_path / "general.json").sequences == []
+
+
+def test_a_gguf_file_of_lists_in_lists_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    deep = struct.pack("<IQ", 9, 1) * 50_000
+    path.write_bytes(gguf([("general.architecture", struct.pack("<I", 9) + deep)], {}))
+
+    with pytest.raises(CorruptModelError, match="is truncated or damaged"):
+        read_header(path)
+
+
+def test_tokens_that_are_no_list_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    number = struct.pack("<II", 4, 7)
+    names = ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.bos_token_id")
+    path.write_bytes(gguf([(name, number) for name in names], {}))
+
+    header = read_header(path)
+
+    assert (header.control_tokens, header.token("bos")) == ((), "")
+
+
+@pytest.mark.timeout(60)
+def test_a_base_model_that_counts_beyond_its_end_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    endless = struct.pack("<IIQ", 9, 4, 2**62)
+    path.write_bytes(gguf([*sound_fields(), ("tokenizer.ggml.scores", endless)], {}))
+
+    with pytest.raises(CorruptModelError, match="is truncated or damaged"):
+        resolve_base(str(path), tmp_path / "cache")

@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from allie_desktop.domain.errors import CorruptModelError
-from allie_desktop.inference.gguf_header import read_header
+from allie_desktop.models.gguf_header import read_header
 from tests.unit.learning.tiny import CHATML
 
 

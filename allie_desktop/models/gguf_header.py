@@ -66,15 +66,19 @@ class GgufHeader:
     def token(self, name: str) -> str:
         """Return the text of the ``bos``, ``eos`` … token; empty when the model has none."""
         index = self.fields.get(f"tokenizer.ggml.{name}_token_id")
-        tokens = self.fields.get("tokenizer.ggml.tokens", [])
-        return tokens[index] if isinstance(index, int) and 0 <= index < len(tokens) else ""
+        tokens = self._list("tokens")
+        return str(tokens[index]) if isinstance(index, int) and 0 <= index < len(tokens) else ""
 
     @property
     def control_tokens(self) -> tuple[str, ...]:
         """The texts that the tokenizer takes for marks of its own."""
-        tokens = self.fields.get("tokenizer.ggml.tokens", [])
-        kinds = self.fields.get("tokenizer.ggml.token_type", [])
-        return tuple(t for t, kind in zip(tokens, kinds, strict=False) if kind in _CONTROL)
+        pairs = zip(self._list("tokens"), self._list("token_type"), strict=False)
+        return tuple(str(token) for token, kind in pairs if isinstance(kind, int) and kind in _CONTROL)
+
+    def _list(self, name: str) -> list[Any]:
+        """Return a list of the tokenizer; empty where something else stands in its place."""
+        value = self.fields.get(f"tokenizer.ggml.{name}")
+        return value if isinstance(value, list) else []
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -82,7 +86,15 @@ def read_header(path: Path) -> GgufHeader:
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _Reader(data).header()
-    except (OSError, ValueError, KeyError, struct.error, OverflowError, MemoryError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        struct.error,
+        OverflowError,
+        MemoryError,
+        RecursionError,
+    ) as error:
         raise CorruptModelError(
             f"The model file {path.name} is truncated or damaged.", "Download the model again."
         ) from error
