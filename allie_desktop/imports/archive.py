@@ -44,8 +44,7 @@ def members(path: Path, pattern: re.Pattern[str]) -> Iterator[Document]:
         chosen = [
             member
             for member in archive.infolist()
-            if not member.is_dir()
-            and "__MACOSX" not in member.filename
+            if "__MACOSX" not in member.filename
             and pattern.fullmatch(member.filename.replace("\\", "/").rpartition("/")[2])
         ]
         if not chosen and any(member.filename.lower().endswith(".zip") for member in archive.infolist()):

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 import struct
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from allie_desktop.cli.preferences import parsed
-from allie_desktop.domain.errors import BadInputError, CorruptModelError, DataChangedError, ProtocolError
+from allie_desktop.domain.errors import (
+    BadInputError,
+    CorruptModelError,
+    DataChangedError,
+    ImportFileError,
+    ProtocolError,
+)
 from allie_desktop.domain.settings import option_specs
 from allie_desktop.domain.versions import ActivePointer, VersionName
+from allie_desktop.imports.registry import read
 from allie_desktop.ipc.draft_file import forget_drafts
 from allie_desktop.ipc.process import end_leftover
 from allie_desktop.ipc.protocol import decode_document, encode_document, load_plan
@@ -128,3 +136,14 @@ def test_a_base_model_that_counts_beyond_its_end_is_refused_at_once(tmp_path: Pa
 
     with pytest.raises(CorruptModelError, match="is truncated or damaged"):
         resolve_base(str(path), tmp_path / "cache")
+
+
+def test_a_file_without_a_name_in_a_zip_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "export.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.txt", "")
+        archive.writestr("folder.json/", "")
+    path.write_bytes(path.read_bytes().replace(b"x.txt", b"\x00.txt"))  # zipfile cuts names at NUL
+
+    with pytest.raises(ImportFileError, match="There are no conversations"):
+        list(read(path))
