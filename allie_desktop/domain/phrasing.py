@@ -11,15 +11,18 @@ All results depend on nothing but the question and the seed. The rules used by
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 
 from allie_desktop.domain import leads
 from allie_desktop.domain.english import BE, PREPOSITIONS, Question, lower_first, parse, upper_first
 from allie_desktop.domain.noun_phrases import noun_phrase, plural
 from allie_desktop.domain.prompts import language_of, understood
 from allie_desktop.domain.rewrites import equivalents
+from allie_desktop.domain.synonyms import reworded
 
 #: Longest prompt that is rephrased; a longer one is a text, not a question.
 MAXIMUM_CHARACTERS = 300
@@ -83,12 +86,16 @@ def _families(question: Question, rng: random.Random) -> dict[str, list[str]]:
     """Return all that can be said, by family, each family in random order."""
     others = list(equivalents(question))
     rng.shuffle(others)
+    changed = _spread(reworded(question), rng)
     forms = _forms(question, others)
+    # "What is it that ..." and the like stand alone; leads take what can be taken apart and put together.
+    new_forms = [form for text in changed if (form := parse(text)) is not None]
     families: dict[str, list[str]] = {
+        "reworded": [upper_first(text) + "?" for text in changed],
         "construction": [upper_first(text) + "?" for text in others],
-        "clause": list(_clauses(forms, rng)),
-        "noun": list(_nouns(forms, rng)),
-        "remark": list(_remarks(forms, rng)),
+        "clause": list(_clauses(forms, new_forms, rng)),
+        "noun": list(_nouns(forms, new_forms, rng)),
+        "remark": list(_remarks(forms, new_forms, rng)),
         "echo": list(_echoes(forms[:4])),
         "keywords": list(_keywords(forms)),
         "spelling": list(_spellings(question)),
@@ -105,42 +112,53 @@ def _forms(question: Question, others: Iterable[str]) -> list[Question]:
     return [question, *(form for form in parsed if form is not None)]
 
 
+def _spread(replacements: Iterable[Iterable[str]], rng: random.Random) -> list[str]:
+    """One text of every replacement in random order, then the next of each, and so on."""
+    lines = [rng.sample(texts, len(texts)) for texts in map(list, replacements)]
+    rng.shuffle(lines)
+    return [text for row in zip_longest(*lines) for text in row if text is not None]
+
+
 def _pairs(
-    forms: list[Question], texts: tuple[str, ...], rng: random.Random
+    forms: list[Question], new_forms: list[Question], texts: tuple[str, ...], rng: random.Random
 ) -> Iterator[tuple[Question, str]]:
-    """Pair every lead with some form of the question; the form as asked comes up most often."""
+    """Pair every lead with some form of the question: as asked, reworded, or in another construction."""
     order = list(texts)
     rng.shuffle(order)
+    new = itertools.cycle(rng.sample(new_forms, len(new_forms)))
     for position, lead in enumerate(order):
-        yield (forms[0] if position % 3 == 0 or len(forms) == 1 else rng.choice(forms[1:])), lead
+        if position % 3 == 0:
+            yield forms[0], lead
+        elif position % 3 == 1 and new_forms:
+            yield next(new), lead
+        else:
+            yield rng.choice(forms[1:] or forms), lead
 
 
-def _clauses(forms: list[Question], rng: random.Random) -> Iterator[str]:
-    for form, lead in _pairs(forms, leads.CLAUSE_LEADS, rng):
+def _clauses(forms: list[Question], new_forms: list[Question], rng: random.Random) -> Iterator[str]:
+    for form, lead in _pairs(forms, new_forms, leads.CLAUSE_LEADS, rng):
         clause = _clause(form)
         if not form.wh and rng.random() < 0.5:
             clause = "if" + clause.removeprefix("whether")
         yield lead.format(c=clause)
 
 
-def _nouns(forms: list[Question], rng: random.Random) -> Iterator[str]:
-    phrases = [(form, phrase) for form in forms if (phrase := noun_phrase(form))]
-    if not phrases:
+def _nouns(forms: list[Question], new_forms: list[Question], rng: random.Random) -> Iterator[str]:
+    plain, new = ([phrase for form in some if (phrase := noun_phrase(form))] for some in (forms, new_forms))
+    if not plain and not new:
         return
-    known = dict.fromkeys(phrase for _, phrase in phrases)
     order = list(leads.NOUN_LEADS)
     rng.shuffle(order)
     for position, lead in enumerate(order):
-        choices = list(known)
-        phrase = choices[0] if position % 2 == 0 else rng.choice(choices)
+        phrase = (plain or new)[0] if position % 2 == 0 else rng.choice((new if position % 4 == 1 else plain) or plain or new)
         it = _it(phrase)
         if lead.endswith("do you know it?") and it == "are they":
             continue
         yield lead.format(n=phrase, N=upper_first(phrase), it=it)
 
 
-def _remarks(forms: list[Question], rng: random.Random) -> Iterator[str]:
-    for form, lead in _pairs(forms, leads.DIRECT_LEADS, rng):
+def _remarks(forms: list[Question], new_forms: list[Question], rng: random.Random) -> Iterator[str]:
+    for form, lead in _pairs(forms, new_forms, leads.DIRECT_LEADS, rng):
         yield _with_direct(lead, form.direct)
     subject = forms[0].subject
     if re.match(r"my \w+$", subject):
@@ -220,8 +238,8 @@ def _slip(text: str, rng: random.Random) -> str:
 
 
 _ORDER = (
-    "construction", "clause", "noun", "remark", "construction", "clause", "spelling", "noun", "construction",
-    "echo", "remark", "keywords",
+    "construction", "reworded", "clause", "noun", "reworded", "remark", "construction", "clause", "spelling",
+    "reworded", "noun", "construction", "echo", "reworded", "remark", "keywords",
 )  # fmt: skip
 
 
