@@ -25,6 +25,7 @@ from tests.fuzz.target import Target
 from tests.fuzz.watching import Finding, Result, named, watch, work
 
 _MODULES = (
+    "api_targets",
     "import_targets",
     "protocol_targets",
     "document_targets",

@@ -77,7 +77,7 @@ def gguf(fields: list[tuple[str, bytes]], shapes: dict[str, tuple[int, ...]], *,
             count *= size
         head += _string(name) + struct.pack("<I", len(shape))
         head += b"".join(struct.pack("<Q", size % 2**64) for size in reversed(shape)) + struct.pack(
-            "<IQ", 0, offset
+            "<IQ", 0, offset % 2**64
         )
         offset += -(-count * 4 // 32) * 32
     head += b"\x00" * (-len(head) % 32)

@@ -46,6 +46,8 @@ class Target(ABC):
     share: float = 1.0
     #: Address space that the process may take; None for one that loads libraries which reserve more.
     memory_bytes: int | None = 6 * 1024**3
+    #: Requests that one input stands for.
+    requests_each: int = 1
 
     folder: Path
 

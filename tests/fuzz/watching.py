@@ -246,7 +246,7 @@ def _one_life(
         (Outcome.REFUSED, refused),
         (Outcome.UNAVAILABLE, unavailable),
     ):
-        result.add_outcomes({name.value: count})
+        result.add_outcomes({name.value: count * target.requests_each})
     if slowest > result.slowest_seconds:
         result.slowest_seconds, result.slowest_index = slowest, slowest_index
     for line in findings_path.read_text("utf-8").splitlines():
@@ -257,13 +257,13 @@ def _one_life(
     for path in (slate_path, findings_path, log_path):
         path.unlink()
     if fate == "done" and index == _IDLE:
-        result.inputs += last - first
+        result.inputs += (last - first) * target.requests_each
         return last
     if index < first:
         if fate == "ended":
             return last
         raise RuntimeError(f"The process for {target.name} ended before its first input:\n{log_text}")
-    result.inputs += index + 1 - first
+    result.inputs += (index + 1 - first) * target.requests_each
     if fate != "ended":
         kind = "hang" if fate == "hang" else "crash"
         words = "it did not end" if fate == "hang" else f"the process ended with {process.returncode}"
