@@ -55,6 +55,7 @@ RATE_FACTOR = 20.0
 _TURNS = 2  # of a long chat: a trial is to be short
 _PHRASINGS = 4
 _GENERAL_PROMPTS = 48
+_GENERAL_TOKENS = 48
 _EVALUATIONS = 3
 
 Chat = dict[str, Any]
@@ -89,7 +90,9 @@ class Trial(Program):
         def planned(**arguments: Any) -> Any:
             plan = inner(**arguments)
             rate = plan.recipe.learning_rate * self._rate_factor
-            recipe = dataclasses.replace(plan.recipe, learning_rate=rate, evaluations=_EVALUATIONS)
+            recipe = dataclasses.replace(
+                plan.recipe, learning_rate=rate, evaluations=_EVALUATIONS, general_tokens=_GENERAL_TOKENS
+            )
             return dataclasses.replace(plan, seed=self._seed, recipe=recipe)
 
         planned.update_replay = inner.update_replay  # type: ignore[attr-defined]

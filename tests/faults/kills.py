@@ -67,16 +67,16 @@ def _run_lanes(
     left = options.kills - sum(len(episode["kills"]) for episode in before)
     if left <= 0:
         return []
+    os.environ["OMP_NUM_THREADS"] = "1"  # not by torch, whose threads would not survive the forks below
     # Loaded once, so that every start of the program does not have to; workers load it themselves.
     import peft
-    import torch
     import transformers
 
     assert peft.PeftModel
     assert transformers.AutoTokenizer
     assert transformers.AutoModelForCausalLM
     assert transformers.LlamaForCausalLM
-    torch.set_num_threads(1)
+    transformers.logging.disable_progress_bar()
     gc.freeze()
     pipes = []
     for number in range(options.lanes):

@@ -12,6 +12,7 @@ import shutil
 import signal
 import sqlite3
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -45,8 +46,8 @@ PHASES = ("start", "prepare", "train", "validate", "sealing", "deploying")
 VICTIMS = ("worker", "program", "both")
 
 _BEFORE, _AFTER = "v1.0", "v1.1"
-_WEIGHTS = {"start": 1, "prepare": 4, "train": 8, "validate": 4, "sealing": 4, "deploying": 4}
-_MOST_KILLS = 6
+_WEIGHTS = {"start": 1, "prepare": 4, "train": 7, "validate": 4}
+_MOST_KILLS = 6  # of one episode; one that was interrupted more often is given up
 _LONGEST_SECONDS = 240.0
 _LEFTOVERS = ("*.new", "*.partial", ".sealing-*", ".removed-*", "*.restoring", "*.writing")
 _WEIGHTS_FILE = "adapter_model.safetensors"
@@ -228,9 +229,15 @@ def _workers(home: Path) -> list[psutil.Process]:
 
 
 class Life:
-    """A forked process in which the program runs until it ends or is killed, and what it says meanwhile."""
+    """A forked process in which the program runs until it ends or is killed, and what it says meanwhile.
 
-    def __init__(self, work: Callable[[Callable[[str], None]], Any]) -> None:
+    ``fuse`` is a phase and the seconds after its beginning at which the process kills itself: for phases of a few
+    milliseconds nobody else is quick enough."""
+
+    def __init__(
+        self, work: Callable[[Callable[[str], None]], Any], fuse: tuple[str, float] | None = None
+    ) -> None:
+        self.fuse = fuse
         self._read, write = os.pipe()
         self.notes: list[tuple[float, str]] = []
         self.phase = PHASES[0]
@@ -239,13 +246,17 @@ class Life:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._read)
-            self._child(work, write)
+            self._child(work, write, fuse)
         os.close(write)
 
     @staticmethod
-    def _child(work: Callable[[Callable[[str], None]], Any], write: int) -> NoReturn:
+    def _child(
+        work: Callable[[Callable[[str], None]], Any], write: int, fuse: tuple[str, float] | None
+    ) -> NoReturn:
         def told(words: str) -> None:
             os.write(write, words.encode() + b"\n")
+            if fuse is not None and words == fuse[0]:
+                threading.Timer(fuse[1], os.kill, (os.getpid(), signal.SIGKILL)).start()
 
         try:
             told(f"end {json.dumps(work(told))}")
@@ -321,8 +332,8 @@ class Lane:
         self._references: dict[str, str] = {}
 
     def __enter__(self) -> Self:
-        memory = Path("/dev/shm")
-        self._folder = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
+        # Not in memory: what is synced to a disk takes its time, and can be killed meanwhile.
+        self._folder = tempfile.TemporaryDirectory()
         self._root = Path(self._folder.name)
         self._template, self._home = self._root / "template", self._root / "home"
         self._must(lambda told: make_model(self._root / "Tiny-Chat"))
@@ -349,7 +360,7 @@ class Lane:
                 return
             chain = Chain(f"{self._seed}.{number}")
             try:
-                self._live(chain, min(kills - done, self._draw.randint(2, _MOST_KILLS)))
+                self._live(chain, min(kills - done, _MOST_KILLS))
             except Exception:  # noqa: BLE001 - a harness that breaks has found something, too
                 chain.problems.append(traceback.format_exc()[-900:])
             done += len(chain.kills)
@@ -378,65 +389,70 @@ class Lane:
         self._fresh()
         if self._draw.random() < 0.3:  # the base model's own questions have to be written again
             shutil.rmtree(self._home / "cache" / "general", ignore_errors=True)
-        reached = 0
+        targets = self._targets()[:most]
         for _ in range(3 * _MOST_KILLS):
-            life = Life(self._learn)
-            worker_kills = sum(kill["victim"] == "worker" for kill in chain.kills)
+            life = Life(self._learn, self._fuse(targets))
             while life.end is None:
-                left = most - len(chain.kills)
-                phase, victim = self._target(reached, worker_kills) if left > 0 else ("", "")
-                if not self._kill_in(life, phase, victim, chain):
+                before = len(chain.kills)
+                self._kill_in(life, targets, chain)
+                if len(chain.kills) == before or chain.kills[-1]["victim"] != "worker":
                     break  # it came to its end, or was killed
-                reached = max(reached, PHASES.index(chain.kills[-1]["phase"]))
-                if victim != "worker":
-                    break
-                worker_kills += 1
             life.close()
             self._note_outcomes(chain, life)
-            if life.end is not None:
-                chain.end = life.end
+            chain.end = life.end or ""
             if chain.end not in ("", EpisodeState.YIELDED.value, EpisodeState.FAILED.value):
                 break
             if chain.end == "":
                 self._restart(chain)
-            chain.end = ""
         self._finish(chain)
 
-    def _target(self, reached: int, worker_kills: int) -> tuple[str, str]:
-        """Return where to kill next, and whom: nothing that the episode has behind it for good."""
-        phases = [
-            phase
-            for number, phase in enumerate(PHASES)
-            if number >= reached or (phase in ("start", "prepare") and reached < PHASES.index("sealing"))
-        ]
-        phase = self._draw.choices(phases, [_WEIGHTS[one] for one in phases])[0]
-        if phase in ("sealing", "deploying"):
-            return phase, "program"
-        return phase, self._draw.choice(VICTIMS if worker_kills < 2 else VICTIMS[1:])
+    def _fuse(self, targets: list[tuple[str, str]]) -> tuple[str, float] | None:
+        """Return when the program is to kill itself, if the next target wants that."""
+        if not targets or targets[0][0] not in PHASES[4:]:
+            return None
+        phase = targets[0][0]
+        return phase, self._draw.random() * self._seconds.get(phase, 0.1)
 
-    def _kill_in(self, life: Life, phase: str, victim: str, chain: Chain) -> bool:
-        """Kill at a random moment of a phase; False when the life ended before. Without a phase just wait."""
+    def _targets(self) -> list[tuple[str, str]]:
+        """Return where to kill, and whom, in the order in which an episode comes there."""
+        early, late = PHASES[:4], PHASES[4:]
+        phases = self._draw.choices(early, [_WEIGHTS[one] for one in early], k=3)
+        victims = [self._draw.choice(VICTIMS) for _ in phases]
+        while victims.count("worker") > 2:  # there are no more than three attempts
+            victims.remove("worker")
+            victims.append("both")
+        phases.sort(key=PHASES.index)
+        after = [self._draw.choice(late), *late[1:] * self._draw.randint(1, 2)]  # once it is sealed, it is
+        return [*zip(phases, victims, strict=True), *((phase, "program") for phase in after)]
+
+    def _kill_in(self, life: Life, targets: list[tuple[str, str]], chain: Chain) -> None:
+        """Kill at a random moment of the next target's phase, and take that target off the list; return also
+        when the life ended before."""
         gives_up = time.monotonic() + _LONGEST_SECONDS
-        seen = len(life.notes)
-        moment = None
+        seen, moment = len(life.notes), None
         while life.end is None:
-            if moment is None and phase and any(words == phase for _, words in life.notes[seen:]):
-                moment = time.monotonic() + self._draw.random() * self._seconds.get(phase, 0.1)
-            if not life.listen(gives_up if moment is None else moment):
-                if moment is not None and time.monotonic() >= moment:
-                    break
-                if time.monotonic() >= gives_up:
-                    chain.problems.append(f"nothing happened for {_LONGEST_SECONDS:.0f} s while {life.phase}")
-                    os.kill(life.pid, signal.SIGKILL)
-                return False
+            said = {words for _, words in life.notes[seen:]}
+            while moment is None and targets and targets[0][0] in _behind(life.phase) - said:
+                targets.pop(0)
+            if moment is None and life.fuse is None and targets and targets[0][0] in said:
+                moment = time.monotonic() + self._draw.random() * self._seconds.get(targets[0][0], 0.1)
+            if life.listen(gives_up if moment is None else moment):
+                continue
+            if time.monotonic() >= (gives_up if moment is None else moment):
+                break
+            if life.fuse is not None and life.end is None:
+                chain.kills.append(_kill(life, "program", targets.pop(0)[0]))
+            return
+        if time.monotonic() >= gives_up:
+            chain.problems.append(f"nothing happened for {_LONGEST_SECONDS:.0f} s while {life.phase}")
+            os.kill(life.pid, signal.SIGKILL)
+            return
         if life.end is not None:
-            return False
+            return
+        aim, victim = targets.pop(0)
         hit = self._strike(life, victim)
         if hit:
-            chain.kills.append(
-                {"phase": life.phase, "victim": hit, "outcome": "", "aim": phase, "notes": len(life.notes)}
-            )
-        return bool(hit)
+            chain.kills.append(_kill(life, hit, aim))
 
     def _strike(self, life: Life, victim: str) -> str:
         """Send SIGKILL; return who was hit: a worker may be gone by now."""
@@ -544,6 +560,15 @@ class Lane:
         if SubprocessWorkerClient().run(job, lambda event: None).outcome is not Outcome.COMPLETED:
             return "the worker did not come to its end"
         return hashlib.sha256((folder / "candidate" / _WEIGHTS_FILE).read_bytes()).hexdigest()
+
+
+def _behind(phase: str) -> set[str]:
+    """Return the phases of the worker that an episode has behind it in ``phase``."""
+    return set(PHASES[: min(PHASES.index(phase), 4)])
+
+
+def _kill(life: Life, victim: str, aim: str) -> dict[str, Any]:
+    return {"phase": life.phase, "victim": victim, "outcome": "", "aim": aim, "notes": len(life.notes)}
 
 
 def _outcome(notes: list[str]) -> str:
