@@ -31,6 +31,7 @@ _FORMAT = 2
 
 _TURNED = {"self_attn.q_proj": "head_count", "self_attn.k_proj": "head_count_kv"}
 _PREFIX = "base_model.model."
+_LARGEST_ALPHA = 1e30  # it is kept as float32
 
 
 def convert_adapter(adapter: Path, base: Path, target: Path) -> None:
@@ -96,7 +97,7 @@ def _read_config(adapter: Path) -> Mapping[str, Any]:
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         raise _broken(adapter, f"{CONFIG_FILE} does not describe a LoRA adapter")
     rank, alpha = config.get("r"), config.get("lora_alpha")
-    if not isinstance(rank, int) or rank < 1 or not isinstance(alpha, int | float):
+    if not isinstance(rank, int) or rank < 1 or not isinstance(alpha, int | float) or not _is_finite(alpha):
         raise _broken(adapter, f"{CONFIG_FILE} gives no rank and no alpha")
     unusual = [
         name
@@ -106,6 +107,10 @@ def _read_config(adapter: Path) -> Mapping[str, Any]:
     if unusual:
         raise _broken(adapter, f"the chat engine does not know what {unusual[0]} means")
     return config
+
+
+def _is_finite(number: float) -> bool:
+    return abs(number) < _LARGEST_ALPHA  # false for what is no number, and right for any whole one
 
 
 def _alpha(config: Mapping[str, Any]) -> float:

@@ -28,6 +28,7 @@ _RESERVED = {METADATA_FILE, MANIFEST_FILE}
 _MODEL_CARD = "README.md"  # written by PEFT, says nothing
 _READABLE = {".json", ".md", ".html", ".txt"}
 _CHUNK_BYTES = 1024 * 1024
+_LONGEST_REASON = 200
 _LARGEST_JSON_BYTES = 256 * 1024 * 1024
 
 
@@ -132,7 +133,15 @@ def _check_safetensors(file: Path) -> None:
         if not deserialize(file.read_bytes()):  # type: ignore[no-untyped-call]
             raise CorruptModelError(f"The candidate's {file.name} is empty.", _REMEDY)
     except (SafetensorError, OSError) as error:
-        raise CorruptModelError(f"The candidate's {file.name} is damaged: {error}.", _REMEDY) from error
+        raise CorruptModelError(
+            f"The candidate's {file.name} is damaged: {_short(error)}.", _REMEDY
+        ) from error
+
+
+def _short(error: Exception) -> str:
+    """Return what a library says; safetensors repeats whole names and headers."""
+    said = str(error)
+    return said if len(said) <= _LONGEST_REASON else f"{said[:_LONGEST_REASON]}…"
 
 
 def _json(file: Path) -> object:
@@ -141,7 +150,9 @@ def _json(file: Path) -> object:
             raise CorruptModelError(f"The candidate's {file.name} is far too large.", _REMEDY)
         return json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise CorruptModelError(f"The candidate's {file.name} is not JSON: {error}.", _REMEDY) from error
+        raise CorruptModelError(
+            f"The candidate's {file.name} is not JSON: {_short(error)}.", _REMEDY
+        ) from error
 
 
 def _check_config(file: Path) -> None:

@@ -80,7 +80,7 @@ def check_answer(status: int, headers: dict[str, str], body: bytes, *, whole: bo
     if status >= 500:
         raise ServerFaultError(f"{status}: {body[:300]!r}")
     if not whole:
-        return Outcome.TAKEN
+        return Outcome.REFUSED if status >= 400 else Outcome.TAKEN
     if status >= 400:
         if body:  # an answer to HEAD has none
             document = json.loads(body)
@@ -388,8 +388,8 @@ class Description(Target):
 
     name = "api-description"
     group = "api"
-    share = 0.25
-    requests_each = 25
+    share = 0.04
+    requests_each = 50
 
     def prepare(self, stack: ExitStack) -> None:
         import requests
@@ -400,6 +400,7 @@ class Description(Target):
         schema = schemathesis.openapi.from_dict(DESCRIPTION)
         schema.config.update(base_url=self._served.url)
         self._operations = [found.ok() for found in schema.get_all_operations()]
+        self._strategies: dict[tuple[int, bool], Any] = {}
         self._session = stack.enter_context(requests.Session())
 
     def make(self, random: Random) -> bytes:
@@ -411,18 +412,16 @@ class Description(Target):
 
     def attempt(self, data: bytes) -> Outcome:
         from hypothesis import HealthCheck, Phase, given, seed, settings
+        from hypothesis.errors import Unsatisfiable
         from schemathesis.generation import GenerationMode
         from schemathesis.specs.openapi import checks as openapi_checks
 
         place, valid, number = json.loads(data)
         operation = self._operations[place]
         mode = GenerationMode.POSITIVE if valid else GenerationMode.NEGATIVE
-        try:
-            strategy = operation.as_strategy(mode)
-        except Exception as error:  # an operation without anything to break
-            if type(error).__name__ == "Unsatisfiable":
-                return Outcome.REFUSED
-            raise
+        if (place, valid) not in self._strategies:
+            self._strategies[place, valid] = operation.as_strategy(mode)
+        strategy = self._strategies[place, valid]
         wanted = [
             openapi_checks.status_code_conformance,
             openapi_checks.content_type_conformance,
@@ -449,6 +448,8 @@ class Description(Target):
 
         try:
             ask()
+        except Unsatisfiable:  # an operation without anything to break
+            return Outcome.REFUSED
         except (KeyboardInterrupt, SystemExit, ServerFaultError):
             raise
         except BaseException as error:  # noqa: BLE001 - groups of failures are no Exception

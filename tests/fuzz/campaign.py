@@ -22,7 +22,7 @@ if __package__ in (None, ""):  # started as a script
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tests.fuzz.target import Target
-from tests.fuzz.watching import Finding, Result, named, watch, work
+from tests.fuzz.watching import Finding, Result, Watch, named, work
 
 _MODULES = (
     "api_targets",
@@ -84,9 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
     results = []
     for address, target in wanted.items():
         inputs = max(1, round(options.inputs * target.share / shares))
-        result = watch(
-            address, inputs, seed=options.seed, folder=folder, command=command, ends_at=ends_at,
-        )  # fmt: skip
+        result = Watch(address, options.seed, folder, command, ends_at=ends_at).run(inputs)
         results.append(result)
         print(f"{target.name}: {result.inputs:,} inputs, {len(result.findings)} findings", file=sys.stderr)
     if options.json:

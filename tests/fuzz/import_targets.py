@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
+import warnings
 import zipfile
 from contextlib import ExitStack, closing, suppress
 from functools import cache
@@ -366,7 +367,8 @@ class Archives(_Imports):
         )
         if random.random() < 0.7:
             packing = zipfile.ZIP_DEFLATED
-        with zipfile.ZipFile(buffer, "w") as archive:
+        with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w") as archive:
+            warnings.simplefilter("ignore")  # a name may well come twice
             for _ in range(random.randint(0, 3)):
                 with suppress(UnicodeError, ValueError, IndexError):  # a name that cannot be written
                     name, content = _member(random)

@@ -11,16 +11,16 @@ import contextlib
 import faulthandler
 import importlib
 import json
+import math
 import mmap
 import os
 import signal
 import struct
 import subprocess
-import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -188,137 +188,135 @@ def _bound_memory(memory_bytes: int | None) -> None:
 # --- the process that watches ---
 
 
-def watch(
-    address: str,
-    inputs: int,
-    *,
-    seed: int,
-    folder: Path,
-    command: list[str],
-    ends_at: float = float("inf"),
-    progress: Callable[[int], None] = lambda done: None,
-) -> Result:
-    """Try the inputs 0 up to ``inputs`` of a target and return what came of them.
+@dataclass(slots=True)
+class Watch:
+    """Tries inputs of one target in processes of their own.
 
-    ``command`` starts a process that calls :func:`work` with the arguments that follow. ``folder`` gets a file for each
-    finding. ``ends_at`` is the ``time.monotonic()`` at which the rest is left.
+    ``command`` starts a process that calls :func:`work` with the arguments that follow; ``folder`` gets a file for each
+    finding; at ``ends_at`` (``time.monotonic()``) the rest is left.
     """
-    target = named(address)
-    result = Result(target=target.name, group=target.group)
-    began = time.monotonic()
-    first = 0
-    while first < inputs and time.monotonic() < ends_at:
-        first = _one_life(
-            target, address, first, inputs, result,
-            seed=seed, folder=folder, command=command, ends_at=ends_at, progress=progress,
-        )  # fmt: skip
-    result.seconds = time.monotonic() - began
-    return result
+
+    address: str
+    seed: int
+    folder: Path
+    command: list[str]
+    hang_seconds: float = HANG_SECONDS
+    stuck_seconds: float = STUCK_SECONDS
+    ends_at: float = math.inf
+    _target: Target = field(init=False)
+    _result: Result = field(init=False)
+
+    def run(self, inputs: int) -> Result:
+        """Try the inputs 0 up to ``inputs`` and return what came of them."""
+        self._target = named(self.address)
+        self._result = Result(target=self._target.name, group=self._target.group)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        began = time.monotonic()
+        first = 0
+        while first < inputs and time.monotonic() < self.ends_at:
+            first = self._life(first, inputs)
+        self._result.seconds = time.monotonic() - began
+        return self._result
+
+    def _life(self, first: int, last: int) -> int:
+        """Start a process at ``first``; return the number behind the last input that it came to."""
+        result, each = self._result, self._target.requests_each
+        slate_path, findings_path, log_path = (
+            self.folder / f".{self._target.name}.{kind}" for kind in ("slate", "findings", "log")
+        )
+        slate_path.write_bytes(_SLATE.pack(first - 1, 0.0, 0, 0, 0, 0.0, -1))
+        findings_path.write_bytes(b"")
+        slate = _Slate(slate_path)
+        numbers = [self.address, str(self.seed), str(first), str(last), str(slate_path), str(findings_path)]
+        with log_path.open("wb") as log:
+            process = subprocess.Popen(
+                [*self.command, *numbers], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+            fate = self._attended(process, slate, first - 1)
+        index, _, *counts, slowest, slowest_index = slate.read()
+        for outcome, count in zip(Outcome, counts, strict=True):
+            result.add_outcomes({outcome.value: int(count) * each})
+        if slowest > result.slowest_seconds:
+            result.slowest_seconds, result.slowest_index = slowest, slowest_index
+        for line in findings_path.read_text("utf-8").splitlines():
+            told = json.loads(line)
+            trace = told.pop("trace")
+            self._keep(Finding(target=result.target, **told), trace)
+        log_text = log_path.read_text("utf-8", "replace")[-20_000:]
+        for path in (slate_path, findings_path, log_path):
+            path.unlink()
+        reached = last if index == _IDLE else index + 1
+        if reached == first and fate in {"crash", "hang"}:
+            raise RuntimeError(f"The process for {result.target} came to no input:\n{log_text}")
+        result.inputs += (reached - first) * each
+        if fate in {"crash", "hang"}:
+            words = "it did not end" if fate == "hang" else f"the process ended with {process.returncode}"
+            where = _last_frame(log_text)
+            self._keep(
+                Finding(target=result.target, kind=fate, error=words, where=where, index=reached - 1),
+                log_text,
+            )
+        return last if fate == "out of time" else reached
+
+    def _attended(self, process: subprocess.Popen[bytes], slate: _Slate, before: int) -> str:
+        """Wait for a process: ``done``, ``crash``, ``hang``, or ``out of time``."""
+        seen = psutil.Process(process.pid)
+        index, since = before, time.monotonic()
+        while process.poll() is None:
+            time.sleep(_LOOK_SECONDS)
+            now = time.monotonic()
+            current, cpu_began, *_ = slate.read()
+            if current != index:
+                index, since = current, now
+            if now > self.ends_at:
+                _end(seen, process, tell=False)
+                return "out of time"
+            if index == before:
+                limit, computed = _STARTING_SECONDS, 0.0
+            else:
+                try:
+                    times = seen.cpu_times()
+                except psutil.NoSuchProcess:
+                    continue
+                limit, computed = self.stuck_seconds, times.user + times.system - cpu_began
+            if computed > self.hang_seconds or now - since > limit:
+                _end(seen, process, tell=True)
+                return "hang"
+        return "done" if process.returncode == 0 else "crash"
+
+    def _keep(self, finding: Finding, trace: str) -> None:
+        """Count a finding; keep the input of the first of its kind, with what happened beside it."""
+        for known in self._result.findings:
+            if (known.kind, known.where) == (finding.kind, finding.where):
+                known.count += 1
+                return
+        name = f"{finding.target}-{self.seed}-{finding.index}-{finding.kind}"
+        data = self._target.make(randomness(self.seed, finding.target, finding.index))
+        (self.folder / f"{name}.input").write_bytes(data)
+        (self.folder / f"{name}.txt").write_text(
+            f"{finding.kind} in {finding.where}\n{finding.error}\n\nAgain:\n  "
+            f"python tests/fuzz/campaign.py --again {finding.target} {name}.input\n\n{trace}",
+            "utf-8",
+            "replace",
+        )
+        finding.reproducer = f"{name}.input"
+        self._result.findings.append(finding)
 
 
-def _one_life(
-    target: Target,
-    address: str,
-    first: int,
-    last: int,
-    result: Result,
-    *,
-    seed: int,
-    folder: Path,
-    command: list[str],
-    ends_at: float,
-    progress: Callable[[int], None],
-) -> int:
-    """Start a process at ``first``; return the number behind the last input that it came to."""
-    folder.mkdir(parents=True, exist_ok=True)
-    slate_path, findings_path = folder / f".{target.name}.slate", folder / f".{target.name}.findings"
-    log_path = folder / f".{target.name}.log"
-    slate_path.write_bytes(_SLATE.pack(first - 1, 0.0, 0, 0, 0, 0.0, -1))
-    findings_path.write_bytes(b"")
-    slate = _Slate(slate_path)
-    arguments = [address, str(seed), str(first), str(last), str(slate_path), str(findings_path)]
-    with log_path.open("wb") as log:
-        process = subprocess.Popen([*command, *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        fate = _attended(process, slate, first - 1, ends_at, lambda index: progress(index + 1))
-    index, _, taken, refused, unavailable, slowest, slowest_index = slate.read()
-    for name, count in (
-        (Outcome.TAKEN, taken),
-        (Outcome.REFUSED, refused),
-        (Outcome.UNAVAILABLE, unavailable),
-    ):
-        result.add_outcomes({name.value: count * target.requests_each})
-    if slowest > result.slowest_seconds:
-        result.slowest_seconds, result.slowest_index = slowest, slowest_index
-    for line in findings_path.read_text("utf-8").splitlines():
-        told = json.loads(line)
-        trace = told.pop("trace")
-        _keep(result, Finding(target=target.name, **told), trace, target, seed, folder)
-    log_text = log_path.read_text("utf-8", "replace")[-20_000:]
-    for path in (slate_path, findings_path, log_path):
-        path.unlink()
-    if fate == "done" and index == _IDLE:
-        result.inputs += (last - first) * target.requests_each
-        return last
-    if index < first:
-        if fate == "ended":
-            return last
-        raise RuntimeError(f"The process for {target.name} ended before its first input:\n{log_text}")
-    result.inputs += (index + 1 - first) * target.requests_each
-    if fate != "ended":
-        kind = "hang" if fate == "hang" else "crash"
-        words = "it did not end" if fate == "hang" else f"the process ended with {process.returncode}"
-        where = _last_frame(log_text)
-        _keep(
-            result,
-            Finding(target=target.name, kind=kind, error=words, where=where, index=index),
-            log_text, target, seed, folder,
-        )  # fmt: skip
-    return last if fate == "ended" else index + 1
-
-
-def _attended(
-    process: subprocess.Popen[bytes],
-    slate: _Slate,
-    before: int,
-    ends_at: float,
-    progress: Callable[[int], None],
-) -> str:
-    """Wait for a process: ``done``, ``hang``, or ``ended`` when the time was over."""
-    seen = psutil.Process(process.pid)
-    index, since = before, time.monotonic()
-    while process.poll() is None:
-        time.sleep(_LOOK_SECONDS)
-        now = time.monotonic()
-        current, cpu_began, *_ = slate.read()
-        if current != index:
-            index, since = current, now
-            progress(index)
-        if now > ends_at:
-            _end(process, tell=False)
-            return "ended"
-        if index == before:
-            limit, computed = _STARTING_SECONDS, 0.0
-        else:
-            limit = STUCK_SECONDS
-            try:
-                times = seen.cpu_times()
-                computed = times.user + times.system - cpu_began
-            except psutil.NoSuchProcess:
-                continue
-        if computed > HANG_SECONDS + 1 or now - since > limit:
-            _end(process, tell=True)
-            return "hang"
-    return "done" if process.returncode == 0 else "crash"
-
-
-def _end(process: subprocess.Popen[bytes], *, tell: bool) -> None:
-    """Kill a process, after it wrote where it is."""
+def _end(seen: psutil.Process, process: subprocess.Popen[bytes], *, tell: bool) -> None:
+    """Kill a process and those that it started, after it wrote where it is."""
+    family: list[psutil.Process] = []
+    with contextlib.suppress(psutil.Error):
+        family = seen.children(recursive=True)
     if tell and os.name == "posix":
         process.send_signal(signal.SIGABRT)  # faulthandler writes the stack of every thread
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
     process.kill()
     process.wait()
+    for child in family:
+        with contextlib.suppress(psutil.Error):
+            child.kill()
 
 
 def _last_frame(log: str) -> str:
@@ -326,22 +324,3 @@ def _last_frame(log: str) -> str:
     frames = [line.strip() for line in log.splitlines() if line.strip().startswith("File ")]
     ours = [frame for frame in frames if "allie_desktop" in frame] or frames
     return ours[0] if ours else "?"
-
-
-def _keep(result: Result, finding: Finding, trace: str, target: Target, seed: int, folder: Path) -> None:
-    """Count a finding; keep the input of the first of its kind, with what happened beside it."""
-    same = [known for known in result.findings if (known.kind, known.where) == (finding.kind, finding.where)]
-    if same:
-        same[0].count += 1
-        return
-    data = target.make(randomness(seed, target.name, finding.index))
-    name = f"{target.name}-{seed}-{finding.index}-{finding.kind}"
-    (folder / f"{name}.input").write_bytes(data)
-    (folder / f"{name}.txt").write_text(
-        f"{finding.kind} in {finding.where}\n{finding.error}\n\nAgain:\n  {Path(sys.executable).name} "
-        f"tests/fuzz/campaign.py --again {target.name} {name}.input\n\n{trace}",
-        "utf-8",
-        "replace",
-    )
-    finding.reproducer = f"{name}.input"
-    result.findings.append(finding)

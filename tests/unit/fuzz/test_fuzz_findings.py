@@ -20,13 +20,16 @@ from allie_desktop.domain.errors import (
 from allie_desktop.domain.settings import option_specs
 from allie_desktop.domain.versions import ActivePointer, VersionName
 from allie_desktop.imports.registry import read
+from allie_desktop.inference.gguf_adapter import convert_adapter
 from allie_desktop.ipc.draft_file import forget_drafts
 from allie_desktop.ipc.process import end_leftover
 from allie_desktop.ipc.protocol import decode_document, encode_document, load_plan
 from allie_desktop.models.catalogue import resolve_base
 from allie_desktop.models.gguf_header import read_header
+from allie_desktop.store.adapter_files import check_adapter
 from allie_desktop.store.database import Database
 from allie_desktop.store.settings import SqliteSettings
+from tests.adapters import write_adapter
 from tests.fuzz.model_targets import gguf, sound_fields
 from tests.plans import make_plan
 
@@ -147,3 +150,26 @@ def test_a_file_without_a_name_in_a_zip_is_passed_over(tmp_path: Path) -> None:
 
     with pytest.raises(ImportFileError, match="There are no conversations"):
         list(read(path))
+
+
+@pytest.mark.parametrize("alpha", ["1" + "0" * 400, "1e999", "NaN"])
+def test_an_adapter_with_an_alpha_beyond_all_numbers_is_not_converted(tmp_path: Path, alpha: str) -> None:
+    adapter = write_adapter(
+        tmp_path / "adapter",
+        files={"adapter_config.json": f'{{"peft_type": "LORA", "r": 1, "lora_alpha": {alpha}}}'.encode()},
+    )
+    (tmp_path / "base.gguf").write_bytes(gguf(sound_fields(), {}))
+
+    with pytest.raises(VersionCorruptError, match="gives no rank and no alpha"):
+        convert_adapter(adapter, tmp_path / "base.gguf", tmp_path / "out.gguf")
+
+
+def test_a_damaged_adapter_is_refused_in_a_short_sentence(tmp_path: Path) -> None:
+    header = json.dumps({"x": {"dtype": "x" * 50_000, "shape": [1], "data_offsets": [0, 4]}}).encode()
+    data = struct.pack("<Q", len(header)) + header + bytes(4)
+    adapter = write_adapter(tmp_path / "adapter", files={"adapter_model.safetensors": data})
+
+    with pytest.raises(CorruptModelError) as refused:
+        check_adapter(adapter)
+
+    assert len(str(refused.value)) < 500
