@@ -16,6 +16,7 @@ from allie_desktop.domain.errors import (
     DataChangedError,
     ImportFileError,
     ProtocolError,
+    VersionCorruptError,
 )
 from allie_desktop.domain.settings import option_specs
 from allie_desktop.domain.versions import ActivePointer, VersionName
