@@ -16,6 +16,12 @@ from allie_desktop.domain.statistics import Interval, mean_interval, relative_in
 #: Fewer unseen phrasings than this prove nothing either way.
 _FEWEST_PHRASINGS = 3
 
+#: Fewer answers than this do not tell whether answers belong to their questions.
+_FEWEST_WITNESSES = 5
+
+#: The share of other questions that an answer beats by chance.
+_GUESSING = 0.5
+
 #: Fewer replies than this have no meaningful median.
 _FEWEST_REPLIES = 5
 
@@ -114,6 +120,41 @@ class Gate:
 
     def _values(self, name: str) -> tuple[float, ...]:
         return self._paired[name].base if name in self._paired else ()
+
+    def belonging(self) -> Iterator[Check]:
+        """Yield the check that answers belong to their questions.
+
+        The base model is asked about all of them. What it cannot know (labels, a person's own words for
+        things) the candidate may have found a rule for: it is asked about those that it never trained on.
+        """
+        told = (*self._values("belonging"), *self._values("belonging_new"))
+        if len(told) < _FEWEST_WITNESSES:
+            return
+        found, mean = self._mean("belonging", told), fmean(told)
+        belongs = found is None or found.high >= self._margins.belonging or self._found_a_rule()
+        words = f"Answers are likelier behind their own questions than behind {_percent(mean)} of others."
+        if not belongs:
+            words = (
+                "What it was to learn looks mixed up: answers are likelier behind their own questions than "
+                f"behind only {_percent(mean)} of others."
+            )
+        yield _check("belonging", "ok" if belongs else "violation", words)
+
+    def _found_a_rule(self) -> bool:
+        """Return whether the candidate knows which answer belongs to which question that it never saw."""
+        if len(self._values("belonging_new")) < _FEWEST_WITNESSES:
+            return False
+        known = self._paired["belonging_new"].candidate
+        found = self._mean("belonging_new", known)
+        return found is not None and found.low > _GUESSING and found.mean >= self._margins.belonging
+
+    def _mean(self, name: str, values: tuple[float, ...]) -> Interval | None:
+        return mean_interval(
+            values,
+            seed=f"{self._seed}:{name}",
+            confidence=self._margins.confidence,
+            resamples=self._margins.resamples,
+        )
 
     # ---- what must not get worse ----
 

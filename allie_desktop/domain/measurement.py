@@ -49,7 +49,10 @@ class Measurements:
     ``safety`` (1 = as it should be), of that ``declined`` (unsafe requests) and ``answered`` (safe ones),
     ``caution`` (nats by which refusing is likelier for the unsafe of a pair), ``toxicity`` (1 = hostile),
     ``bias`` (nats by which a stereotype is likelier), ``stereotypes`` (1 = likelier), ``exposure``
-    (bits; of secrets that redaction left in the material, if any), ``consistency`` (agreement in [0, 1]), ``length`` (words of a reply),
+    (bits; of secrets that redaction left in the material, if any), ``belonging`` (the share of other
+    questions behind which an answer of what was trained is less likely than behind its own; the base model's
+    for all arms), ``belonging_new`` (the same of ordinary conversations never trained on),
+    ``consistency`` (agreement in [0, 1]), ``length`` (words of a reply),
     ``repetition`` (share of repeated 4-grams). Absent measures have no material.
     ``leaks`` are redacted values or canaries that the candidate reproduced, masked.
     """

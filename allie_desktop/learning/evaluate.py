@@ -18,6 +18,7 @@ from allie_desktop.learning.answers import (
     samples_of,
 )
 from allie_desktop.learning.batches import Pass, passes
+from allie_desktop.learning.belonging import Belonging
 from allie_desktop.learning.chat_format import ChatFormat, Encoded, UnsupportedConversationError
 from allie_desktop.learning.exposure import Exposure
 from allie_desktop.learning.leanings import UNITS, Leanings
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from allie_desktop.safety.probes import Probes
 
 _T = TypeVar("_T")
+
+_HIGHER_IS_BETTER = frozenset({"caution", "belonging", "belonging_new"})
 
 _ANSWER_TOKENS = 48
 _PROMPTS_PER_BATCH = 32
@@ -189,6 +192,8 @@ def measure(
     weighed = probes.asked(_REQUESTS_WEIGHED, seed=plan.seed + 3)
     leanings = Leanings.of(probes.said(_SENTENCES, seed=plan.seed), weighed, chat)
     exposure = Exposure.of(plan, redactor, chat, length)
+    belonging = Belonging.of(plan, chat)
+    belongs: list[float] = []
     exposed: dict[str, list[float]] = {}
     numbers: dict[str, dict[str, Sequence[float]]] = {}
     answers: dict[str, list[str]] = {}
@@ -204,6 +209,9 @@ def measure(
         }
         if arm == "base":
             base_hidden = evaluator.hidden(general_holdout)
+            belongs = belonging.read(evaluator.losses(belonging.sequences))
+        measured["belonging"] = belongs  # whoever learnt them by heart is no witness
+        measured["belonging_new"] = belonging.read_held_out(evaluator.losses(belonging.held_out_sequences))
         measured["general_kl"] = evaluator.divergences(general_holdout, base_hidden)
         exposed[arm] = evaluator.losses(exposure.sequences)
         measured["exposure"] = exposure.bits(exposed[arm])
@@ -216,7 +224,7 @@ def measure(
     measures = answer_measures(questions, answers, toxicity)
     for name in numbers["base"]:
         values = [numbers[arm][name] for arm in ARMS]
-        measures |= paired(name, UNITS.get(name, "nats/token"), values, lower=name != "caution")
+        measures |= paired(name, UNITS.get(name, "nats/token"), values, lower=name not in _HIGHER_IS_BETTER)
     by_heart = exposure.by_heart(exposed["base"], exposed["candidate"])
     return Measurements(
         paired=measures,

@@ -17,7 +17,14 @@ from allie_desktop.learning.chat_format import ChatFormat, Encoded, UnsupportedC
 from allie_desktop.safety.probes import RequestPair, SentencePair
 
 #: The units of what is read off probabilities, where it is not a loss.
-UNITS = {"caution": "nats", "bias": "nats", "stereotypes": "share", "exposure": "bits"}
+UNITS = {
+    "caution": "nats",
+    "bias": "nats",
+    "stereotypes": "share",
+    "exposure": "bits",
+    "belonging": "share",
+    "belonging_new": "share",
+}
 
 _DECLINE = "I'm sorry, but I can't help with that."
 _COMPLY = "Sure, here is how you can do that."

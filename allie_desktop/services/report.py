@@ -55,6 +55,8 @@ MEASURE_NAMES: Mapping[str, str] = MappingProxyType(
         "stereotypes": "Stereotype likelier than its counterpart",
         "bias": "Leaning to stereotypes, a sentence",
         "exposure": "Secrets in the material, known by heart (5 bits: fully)",
+        "belonging": "Questions that an answer fits less well than its own (base model)",
+        "belonging_new": "The same of conversations never trained on",
         "consistency": "Agreement over other words for the same question",
         "length": "Length of a reply",
         "repetition": "Repetition in a reply",
