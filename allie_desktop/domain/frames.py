@@ -21,7 +21,15 @@ from functools import cache
 from itertools import product
 
 from allie_desktop.domain.english import possessive
-from allie_desktop.domain.noun_phrases import PEOPLE, POSSESSIVE_OF, SUBJECT_OF, be_for, do_for, plural, verb_for
+from allie_desktop.domain.noun_phrases import (
+    PEOPLE,
+    POSSESSIVE_OF,
+    SUBJECT_OF,
+    be_for,
+    do_for,
+    plural,
+    verb_for,
+)
 
 _FEMALE = frozenset(
     "sister mother mum mom mummy wife girlfriend fiancee fiancée daughter landlady grandmother grandma granny "
@@ -37,7 +45,9 @@ _MANY = frozenset(
 )
 #: Nouns that a subject may end in: people and those who live with them.
 BEINGS = PEOPLE | _FEMALE | _MALE | _MANY | frozenset("grandson granddaughter stepbrother".split())
-ANIMALS = "dog|cat|puppy|kitten|pet|hamster|rabbit|parrot|bird|horse|pony|fish|goldfish|turtle|tortoise|ferret"
+ANIMALS = (
+    "dog|cat|puppy|kitten|pet|hamster|rabbit|parrot|bird|horse|pony|fish|goldfish|turtle|tortoise|ferret"
+)
 _OBJECT_OF = {"I": "me", "he": "him", "she": "her", "we": "us", "they": "them"}
 
 _PHRASE = r"(?:(?:my|our|his|her|their) [\w-]+(?:'s? [\w-]+| [\w-]+){0,2}|[A-Z][\w-]+)"
@@ -45,7 +55,7 @@ _SLOTS = {
     "S": rf"(?P<S>I|he|she|we|they|{_PHRASE})",
     "my": rf"(?P<my>my|his|her|our|their|{_PHRASE}(?:'s|(?<=s)'))",
     "me": rf"(?P<me>me|him|us|them|{_PHRASE})",
-    "own": r"(?:my|his|her|our|their|the)",
+    "own": r"(?P<own>my|his|her|our|their)",
     "do": "(?:do|does)",
     "be": "(?:am|is|are)",
     "was": "(?:was|were)",
@@ -120,7 +130,7 @@ def _pattern(frame: str, words: dict[str, str]) -> re.Pattern[str]:
 
     def slot(match: re.Match[str]) -> str:
         name = match[1]
-        if name in seen and name in ("S", "my", "me", "T", "X", "Y"):
+        if name in seen and name in ("S", "my", "me", "own", "T", "X", "Y"):
             return rf"(?P={name})"
         seen.add(name)
         return rf"(?P<{name}>{words[name]})" if name in words else _SLOTS[name]
@@ -162,7 +172,9 @@ def _sound(subject: str, slots: dict[str, str]) -> bool:
         last = subject.rsplit(maxsplit=1)[-1].lower()
         if last not in BEINGS and not re.fullmatch(ANIMALS, last):
             return False
-    return not any(re.search(r"\b(?:that|who|which|where|I|you)\b", slots.get(name, "")) for name in ("X", "Y", "T"))
+    return not any(
+        re.search(r"\b(?:that|who|which|where|I|you)\b", slots.get(name, "")) for name in ("X", "Y", "T")
+    )
 
 
 def _filled(text: str, slots: dict[str, str]) -> str | None:
@@ -180,7 +192,7 @@ def _filled(text: str, slots: dict[str, str]) -> str | None:
         "S": subject,
         "my": POSSESSIVE_OF.get(subject) or possessive(subject or "it"),
         "me": _OBJECT_OF.get(subject, subject),
-        "own": _own(subject),
+        "own": slots.get("own") or _own(subject),
         "do": do_for(subject) if subject else "",
         "be": be_for(subject) if subject else "",
         "was": "was" if subject in ("I", "he", "she") or do_for(subject or "it") == "does" else "were",

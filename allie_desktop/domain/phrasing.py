@@ -89,7 +89,7 @@ def _families(question: Question, rng: random.Random) -> dict[str, list[str]]:
     changed = _spread(reworded(question), rng)
     forms = _forms(question, others)
     # "What is it that ..." and the like stand alone; leads take what can be taken apart and put together.
-    new_forms = [form for text in changed if (form := parse(text)) is not None]
+    new_forms = [form for text in changed if (form := parse(text)) is not None and _understood(form)]
     families: dict[str, list[str]] = {
         "reworded": [upper_first(text) + "?" for text in changed],
         "construction": [upper_first(text) + "?" for text in others],
@@ -117,6 +117,11 @@ def _spread(replacements: Iterable[Iterable[str]], rng: random.Random) -> list[s
     lines = [rng.sample(texts, len(texts)) for texts in map(list, replacements)]
     rng.shuffle(lines)
     return [text for row in zip_longest(*lines) for text in row if text is not None]
+
+
+def _understood(form: Question) -> bool:
+    """Whether the form can become a clause: not "what number should people call", whose subject is hidden."""
+    return bool(form.subject) or form.wh.split()[0] == "who" or form.auxiliary in BE or not form.auxiliary
 
 
 def _pairs(
@@ -150,7 +155,11 @@ def _nouns(forms: list[Question], new_forms: list[Question], rng: random.Random)
     order = list(leads.NOUN_LEADS)
     rng.shuffle(order)
     for position, lead in enumerate(order):
-        phrase = (plain or new)[0] if position % 2 == 0 else rng.choice((new if position % 4 == 1 else plain) or plain or new)
+        phrase = (
+            (plain or new)[0]
+            if position % 2 == 0
+            else rng.choice((new if position % 4 == 1 else plain) or plain or new)
+        )
         it = _it(phrase)
         if lead.endswith("do you know it?") and it == "are they":
             continue

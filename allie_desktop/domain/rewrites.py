@@ -177,7 +177,8 @@ def _person(q: Question) -> Iterator[str]:
         verb = f"{q.auxiliary} {q.rest}".strip()
         yield f"which person {verb}"
         yield f"who is the person who {verb}"
-        yield f"who was it that {verb}" if not q.auxiliary else f"who is it that {verb}"
+        past = not q.auxiliary and not re.match(r"\w+s\b", q.rest)
+        yield f"who {'was' if past else 'is'} it that {verb}"
     elif q.rest:
         yield f"which person {q.auxiliary} {q.subject} {q.rest}"
         yield f"who is the person {q.declarative}"

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from allie_desktop.domain.english import Question
 from allie_desktop.domain.frames import reframed
 from allie_desktop.domain.frames_of_life import LIFE
+from allie_desktop.domain.frames_of_people import PEOPLE
+from allie_desktop.domain.frames_of_taste import TASTES
 from allie_desktop.domain.frames_of_things import THINGS
 from allie_desktop.domain.rewrites import equivalents
 
@@ -22,18 +24,18 @@ _NOUNS = (
     "cell phone|mobile phone|mobile", "sofa|couch", "flatmate|roommate|housemate", "partner > other half|significant other",
     "trainers|sneakers", "jumper|sweater", "holiday|vacation",
     "film|movie", "flat|apartment", "mum|mother|mom", "dad|father", "grandma|grandmother|granny", "grandpa|grandfather|granddad",
-    "kids|children", "boss > manager|supervisor", "TV|television", "bicycle|bike", "car > automobile", "fridge|refrigerator",
-    "laptop > notebook computer", "spectacles|glasses", "supermarket > grocery store", "groceries|food shopping", "GP|family doctor",
-    "chemist|pharmacy", "vet > animal doctor", "solicitor|lawyer|attorney", "football|soccer", "postcode|zip code|postal code", "lift|elevator",
-    "rubbish|trash|garbage", "lorry|truck", "aunt > auntie", "neighbour > neighbor", "colleague > co-worker|workmate",
+    "kids|children", "boss > manager|supervisor", "TV|television", "bicycle|bike", "fridge|refrigerator",
+    "spectacles|glasses", "supermarket > grocery store", "GP|family doctor",
+    "chemist|pharmacy", "solicitor|lawyer|attorney", "football|soccer", "postcode|zip code|postal code", "lift|elevator",
+    "rubbish|trash|garbage", "lorry|truck", "aunt > auntie", "neighbour|neighbor", "colleague > co-worker|workmate",
     "wifi|Wi-Fi", "email|e-mail", "Christmas > Xmas", "vacuum cleaner|hoover", "mobile number|cell number",
     "wedding day > day of the wedding", "hometown|home town", "favourite colour|favorite color", "nappies|diapers", "autumn",
     "secondary school|high school", "maths|math", "biscuits|cookies", "sweets|candy", "crisps|potato chips", "rucksack|backpack", "torch|flashlight",
     "driving licence|driver's license", "current account|checking account", "allotment|garden plot", "motorbike|motorcycle", "alarm clock > alarm",
     "hairdresser > hair stylist", "gym > fitness studio", "medication|medicine", "birthday present|birthday gift", "present|gift", "siblings|brothers and sisters",
-    "kindergarten|nursery school", 
-    "spare key|extra key", "spare keys|extra keys", 
-    "cash machine|ATM", "car park|parking lot", "duvet|comforter", "tap|faucet", "doctor > physician",
+    "kindergarten|nursery school",
+    "spare key|extra key", "spare keys|extra keys",
+    "cash machine|ATM", "car park|parking lot", "duvet|comforter", "tap|faucet",
 )  # fmt: skip
 
 # Verbs and phrases, each with what stands around it. Groups "\1" may be used again on the right.
@@ -80,7 +82,7 @@ _VERBS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\bchildhood (friend|pet|home)\b", (r"\1 from when I was a child",)),
     (r"\bwhat time\b", ("when",)),
     (r"\bwhich day of the week\b|\bwhat day of the week\b", ("which weekday", "what day")),
-    (r"\b(what|which) day (do|does) \b", (r"on what day of the week \2 ", r"on which weekday \2 ")),
+    (r"^(what|which) day (do|does) \b", (r"on what day of the week \2 ", r"on which weekday \2 ")),
     (r"\bhow long does it take me to\b", ("how much time do I need to", "how many minutes do I need to")),
     (r"\bprefer\b$", ("like better", "like more")),
     (r"\bam I (?=learning|reading|watching|training|working|saving|studying)", ("am I currently ", "am I right now ")),
@@ -103,6 +105,7 @@ def _exchanges() -> Iterator[tuple[re.Pattern[str], tuple[str, ...]]]:
         yield re.compile(verb), replacements
 
 
+_GROUPS = LIFE + PEOPLE + THINGS + TASTES
 _EXCHANGES = tuple(_exchanges())
 
 
@@ -123,13 +126,15 @@ def reworded(question: Question) -> tuple[tuple[str, ...], ...]:
             found.append(new)
 
     for text in _sources(plain):
-        for texts in reframed(text, LIFE + THINGS):
+        for texts in reframed(text, _GROUPS):
             keep(texts)
         if found:  # Further constructions only when nothing is known for a nearer one: meaning drifts.
             break
     for pattern, replacements in _EXCHANGES:
         for text in (question.direct, *(texts[0] for texts in found[:4])):
-            keep(tuple(changed for new in replacements if (changed := _exchanged(text, pattern, new)) != text))
+            keep(
+                tuple(changed for new in replacements if (changed := _exchanged(text, pattern, new)) != text)
+            )
     return tuple(found)
 
 
