@@ -190,6 +190,30 @@ def odd_value(random: Random) -> Any:
             return {"$float": random.choice(("nan", "inf", "-inf", "x", 1))}
 
 
+def similar(value: Any, random: Random) -> Any:
+    """Return another value of the same kind: what passes every check of types, and may still make no sense."""
+    match value:
+        case bool():
+            return not value
+        case int():
+            return random.choice(
+                (0, 1, -1, value + 1, -value, 2**31, 2**53 + 1, 10**12, random.randint(-9, 99))
+            )
+        case float():
+            return random.choice((0.0, -0.0, -value, 1e-300, 1e300, 0.1, float(random.randint(-9, 99))))
+        case str():
+            if value and random.random() < 0.3:
+                at = random.randrange(len(value))
+                return value[:at] + random.choice(ODD_TEXTS) + value[at + random.randint(0, 1) :]
+            return random.choice((*ODD_TEXTS, value.upper(), value * 2, value[:-1], any_text(random, 12)))
+        case list():
+            return random.choice((value + value, value[::-1], value[:1], value * 40))
+        case dict():
+            return dict(reversed(value.items()))
+        case _:
+            return odd_value(random)
+
+
 def nested(random: Random) -> Raw:
     """Return a value of a depth that nobody needs."""
     depth = random.choice((50, 500, 1_100, 5_000, 20_000))
@@ -240,9 +264,11 @@ def changed(value: Any, random: Random, *, most: int = 3, others: Sequence[Any] 
         parent, key = _at(value, path[:-1]), path[-1]
         if not isinstance(parent, (dict, list)) or (isinstance(parent, dict) and key not in parent):
             continue
-        match random.randrange(8):
+        match random.randrange(12):
             case 0 | 1 | 2:
                 parent[key] = odd_value(random)
+            case 8 | 9 | 10 | 11:
+                parent[key] = similar(_plain(parent[key]), random)
             case 3:
                 del parent[key]
             case 4 if isinstance(parent, dict):

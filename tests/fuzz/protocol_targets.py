@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
+import logging
+import sys
 from contextlib import ExitStack
 from random import Random
 from typing import Any
 
 import msgspec
 
-from allie_desktop.domain import events
-from allie_desktop.domain.errors import ProtocolError
-from allie_desktop.ipc.protocol import decode_command, decode_event, encode
+from allie_desktop.domain import events, lifecycle
+from allie_desktop.domain.errors import AllieError, ProtocolError
+from allie_desktop.domain.events import Job
+from allie_desktop.ipc.probe_process import _answers
+from allie_desktop.ipc.protocol import MAXIMUM_LINE_BYTES, decode_command, decode_event, encode
+from allie_desktop.ipc.worker_client import SubprocessWorkerClient
 from allie_desktop.learning.control import Control
 from tests.fuzz.mutations import nearly
 from tests.fuzz.target import Outcome, Target, expect, expect_sentence
@@ -76,8 +81,6 @@ class Commands(Target):
         return b"".join(_line(random) for _ in range(random.randint(0, 6)))
 
     def prepare(self, stack: ExitStack) -> None:
-        import logging
-
         logging.disable()
         stack.callback(logging.disable, logging.NOTSET)
 
@@ -88,4 +91,76 @@ class Commands(Target):
         return Outcome.TAKEN
 
 
-TARGETS = (Lines, Commands)
+class Workers(Target):
+    """A process that writes such lines and ends: its run is told by its last word, or as a crash."""
+
+    name = "protocol-workers"
+    group = "protocol"
+    share = 0.6
+
+    def prepare(self, stack: ExitStack) -> None:
+        logging.disable()
+        stack.callback(logging.disable, logging.NOTSET)
+        self._said = self.folder / "said"
+        writing = "import sys; sys.stdout.buffer.write(open(sys.argv[1], 'rb').read())"
+        self._client = SubprocessWorkerClient(
+            command=lambda _: [sys.executable, "-I", "-S", "-c", writing, str(self._said)]
+        )
+        self._job = Job(
+            episode_id="e",
+            folder=str(self.folder),
+            plan=str(self.folder / "plan.json"),
+            plan_digest="d" * 64,
+            cache=str(self.folder),
+            parent_adapter=None,
+        )
+
+    def make(self, random: Random) -> bytes:
+        lines = [_line(random) for _ in range(random.randint(0, 5))]
+        if random.random() < 0.5:
+            lines.insert(random.randrange(len(lines) + 1), encode(random.choice(MESSAGES)))
+        if random.random() < 0.03:
+            lines.append(random.choice((b"x", b"{", b"\x00")) * (MAXIMUM_LINE_BYTES + random.randint(0, 9)))
+        return b"".join(lines)[: None if random.random() < 0.8 else -1]
+
+    def attempt(self, data: bytes) -> Outcome:
+        self._said.write_bytes(data)
+        heard: list[events.WorkerEvent] = []
+        result = self._client.run(self._job, heard.append)
+        words = [type(event) for event in heard]
+        last = {
+            events.CandidateWritten: lifecycle.Outcome.COMPLETED,
+            events.WorkerStopped: lifecycle.Outcome.STOPPED,
+            events.WorkerFailed: lifecycle.Outcome.FAILED,
+        }
+        told = {last[word] for word in words if word in last} or {lifecycle.Outcome.CRASHED}
+        expect(result.outcome in told, f"{result.outcome} after {words}")
+        return Outcome.TAKEN if heard else Outcome.REFUSED
+
+
+class Probes(Target):
+    """What the process that tries a new version says in the end: answers, an error in words, or nonsense."""
+
+    name = "protocol-probes"
+    group = "protocol"
+    share = 2
+
+    _SAID: tuple[Any, ...] = (
+        {"answers": ["Berlin.", "4"]},
+        {"message": "The version is damaged.", "remedy": "Roll back.", "kind": "VersionCorruptError"},
+        {"message": "There is no room.", "remedy": "", "kind": "OutOfMemoryError"},
+    )
+
+    def make(self, random: Random) -> bytes:
+        return b"%d" % random.randrange(2) + nearly(random.choice(self._SAID), random, others=self._SAID)
+
+    def attempt(self, data: bytes) -> Outcome:
+        try:
+            answers = _answers(int(data[:1]), data[1:], data[1:])
+        except AllieError:
+            return Outcome.REFUSED
+        expect(all(isinstance(answer, str) for answer in answers), "an answer is no text")
+        return Outcome.TAKEN
+
+
+TARGETS = (Lines, Commands, Workers, Probes)

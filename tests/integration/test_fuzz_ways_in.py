@@ -13,7 +13,14 @@ from tests.fuzz.watching import named, randomness
 
 SEED = 2026
 #: What costs more than a millisecond or two an input, and what needs the starter model, gets fewer.
-INPUTS = {"api-description": 2, "api-serve": 0, "api-bytes": 60, "chat-streams": 150, "import-zips": 100}
+INPUTS = {
+    "api-description": 2,
+    "api-serve": 0,
+    "api-bytes": 60,
+    "chat-streams": 150,
+    "import-zips": 100,
+    "protocol-workers": 15,
+}
 USUAL = 200
 
 
