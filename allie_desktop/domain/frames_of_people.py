@@ -93,7 +93,7 @@ FAMILY: tuple[Group, ...] = (
     ),
     group(
         "who is {my} {X}", "what is {my} {X} called", "what is {my} {X}'s name",
-        "what is the name of {my} {X}", 
+        "what is the name of {my} {X}",
          X=_RELATIVE,
     ),
     group(

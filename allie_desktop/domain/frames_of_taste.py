@@ -164,7 +164,7 @@ TASTE: tuple[Group, ...] = (
         "what helps {me} relax",
     ),
     group(
-        "what {do} {S} do (on|every|at) {X}", "how {do} {S} spend {X}", "what {do} {S} get up to on {X}",
+        "what {do} {S} do [on|every|at] {X}", "how {do} {S} spend {X}", "what {do} {S} get up to on {X}",
         X=(
             "(?:Sunday|Saturday|Friday|Monday|Tuesday|Wednesday|Thursday)s?(?: (?:morning|evening|"
             "afternoon|night)s?)?"

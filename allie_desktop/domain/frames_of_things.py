@@ -76,7 +76,7 @@ POSSESSIONS: tuple[Group, ...] = (
     ),
     group(
         "where {do} {S} (keep|store|have) {T}", "where is {T} kept", "where can {S} find {T}",
-        "where is the place for {T}", "where {is} {T} stored", "where {is} {T}",
+        "where {is} {T} stored", "where {is} {T}",
         T=(
             "(?:my|our|the) (?:(?!car|home|house|job|office|school|birth|bank|parents|mother|"
             r"father|sister|brother)[\w-]+ ){0,2}(?:keys?|passport|tools|toolbox|umbrella|"

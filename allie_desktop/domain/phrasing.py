@@ -18,7 +18,17 @@ from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 
 from allie_desktop.domain import leads
-from allie_desktop.domain.english import BE, PREPOSITIONS, Question, lower_first, parse, upper_first
+from allie_desktop.domain.english import (
+    BE,
+    DETERMINERS,
+    DO,
+    PREPOSITIONS,
+    PRONOUNS,
+    Question,
+    lower_first,
+    parse,
+    upper_first,
+)
 from allie_desktop.domain.noun_phrases import noun_phrase, plural
 from allie_desktop.domain.prompts import language_of, understood
 from allie_desktop.domain.rewrites import equivalents
@@ -120,8 +130,21 @@ def _spread(replacements: Iterable[Iterable[str]], rng: random.Random) -> list[s
 
 
 def _understood(form: Question) -> bool:
-    """Whether the form can become a clause: not "what number should people call", whose subject is hidden."""
-    return bool(form.subject) or form.wh.split()[0] == "who" or form.auxiliary in BE or not form.auxiliary
+    """Whether the form was taken apart rightly, so that it can become a clause.
+
+    Not "what number should people call", whose subject is hidden; not a verb or an adjective that was
+    taken for part of the subject ("my dog answer", "closest to my heart").
+    """
+    if not form.subject:
+        return form.wh.split()[0] == "who" or form.auxiliary in BE or not form.auxiliary
+    first = form.rest.split()[0] if form.rest else ""
+    if form.auxiliary in DO:
+        return first not in PREPOSITIONS and first not in ("not", "be")
+    if form.auxiliary in BE and not form.rest:
+        begin, last = form.subject.split()[0], form.subject.split()[-1]
+        owned = begin.lower() in DETERMINERS | PRONOUNS or begin[0].isupper()
+        return owned and last not in ("valid", "over", "ill")
+    return True
 
 
 def _pairs(

@@ -115,3 +115,12 @@ def test_a_frame_needs_the_same_person_in_every_slot() -> None:
     groups = (group("where {do} {S} keep {own} car", "where is {my} car kept"),)
     assert list(reframed("where do I keep my car", groups)) == [("where is my car kept",)]
     assert list(reframed("where does my engine keep its car", groups)) == []
+
+
+def test_a_reworded_question_becomes_a_clause_only_when_it_was_taken_apart_rightly() -> None:
+    broken = (
+        r"\b(?:respond tos|answer tos|consist ofs|be overs|closest to \w+ heart is|(?<!do )I not|valid is|when of)\b"
+    )
+    for question in ASKED:
+        for text in phrasings(question, 300, 1):
+            assert not re.search(broken, text), text
