@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import tempfile
@@ -26,9 +27,12 @@ from tests.fuzz.watching import Finding, Result, Watch, named, work
 
 _MODULES = (
     "api_targets",
+    "socket_targets",
     "import_targets",
     "protocol_targets",
     "document_targets",
+    "pointer_targets",
+    "settings_targets",
     "model_targets",
     "text_targets",
     "chat_targets",
@@ -59,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         os._exit(0)  # threads of libraries and of the service need not be waited for
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--inputs", type=int, default=100_000, help="so many in all")
+    parser.add_argument("--inputs", type=int, default=100_000, help="so many in all, at least")
     parser.add_argument("--only", nargs="+", default=[], help="groups or targets with this in their name")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="leave the rest after this time")
@@ -83,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = [sys.executable, str(Path(__file__).resolve()), _WORK]
     results = []
     for address, target in wanted.items():
-        inputs = max(1, round(options.inputs * target.share / shares))
+        inputs = math.ceil(options.inputs * target.share / shares)
         result = Watch(address, options.seed, folder, command, ends_at=ends_at).run(inputs)
         results.append(result)
         print(f"{target.name}: {result.inputs:,} inputs, {len(result.findings)} findings", file=sys.stderr)

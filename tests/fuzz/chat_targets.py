@@ -8,7 +8,8 @@ from random import Random
 from allie_desktop.ui.chat.completions import Piece, health_status, interpret
 from allie_desktop.ui.chat.problems import _said, from_stream
 from allie_desktop.ui.chat.sse import OverlongEventError, SseParser
-from tests.fuzz.mutations import damaged, mad_english, nearly
+from tests.fuzz.mad_english import mad_english
+from tests.fuzz.mutations import damaged, nearly
 from tests.fuzz.target import Outcome, Target, expect
 
 _CHUNK = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import struct
 from contextlib import ExitStack
 from random import Random
@@ -18,8 +17,9 @@ from allie_desktop.models.catalogue import resolve_base
 from allie_desktop.models.gguf_header import read_header
 from allie_desktop.models.lora import read_lora
 from allie_desktop.store.adapter_files import check_adapter
-from tests.fuzz.mutations import ODD_TEXTS, damaged, mad_english, nearly
-from tests.fuzz.target import Outcome, Target, expect, expect_sentence
+from tests.fuzz.mad_english import mad_english
+from tests.fuzz.mutations import ODD_TEXTS, damaged, nearly
+from tests.fuzz.target import Outcome, Target, expect, expect_sentence, quieten
 
 CHATML = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + "
@@ -171,8 +171,7 @@ class ModelFiles(Target):
     memory_bytes = None  # numpy reserves address space
 
     def prepare(self, stack: ExitStack) -> None:
-        logging.disable()
-        stack.callback(logging.disable, logging.NOTSET)
+        quieten(stack)
 
     def make(self, random: Random) -> bytes:
         """A GGUF file, or a JSON object of the files in a folder (Latin-1)."""

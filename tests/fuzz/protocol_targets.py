@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import sys
 from contextlib import ExitStack
 from random import Random
@@ -19,7 +18,7 @@ from allie_desktop.ipc.protocol import MAXIMUM_LINE_BYTES, decode_command, decod
 from allie_desktop.ipc.worker_client import SubprocessWorkerClient
 from allie_desktop.learning.control import Control
 from tests.fuzz.mutations import nearly
-from tests.fuzz.target import Outcome, Target, expect, expect_sentence
+from tests.fuzz.target import Outcome, Target, expect, expect_sentence, quieten
 
 MESSAGES: tuple[Any, ...] = (
     events.WorkerStarted(pid=7, device="cpu", dtype="float32", threads=2, priority=("nice 19",)),
@@ -81,8 +80,7 @@ class Commands(Target):
         return b"".join(_line(random) for _ in range(random.randint(0, 6)))
 
     def prepare(self, stack: ExitStack) -> None:
-        logging.disable()
-        stack.callback(logging.disable, logging.NOTSET)
+        quieten(stack)
 
     def attempt(self, data: bytes) -> Outcome:
         control = Control(io.BytesIO(data), io.BytesIO())
@@ -99,8 +97,7 @@ class Workers(Target):
     share = 0.6
 
     def prepare(self, stack: ExitStack) -> None:
-        logging.disable()
-        stack.callback(logging.disable, logging.NOTSET)
+        quieten(stack)
         self._said = self.folder / "said"
         writing = "import sys; sys.stdout.buffer.write(open(sys.argv[1], 'rb').read())"
         self._client = SubprocessWorkerClient(

@@ -29,7 +29,7 @@ from allie_desktop.safety import refusals
 from allie_desktop.safety.near_duplicates import SIGNATURE_BYTES, MinHashNearDuplicates
 from allie_desktop.safety.redaction import TextRedactor
 from allie_desktop.safety.toxicity import LexiconToxicity
-from tests.fuzz.mutations import mad_english
+from tests.fuzz.mad_english import mad_english
 from tests.fuzz.target import Outcome, Target, expect
 
 _BETWEEN = "\n\x0c"

@@ -95,8 +95,9 @@ def test_one_command_prints_the_table_and_ends_with_nothing_found(tmp_path: Path
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "| **all** | 60 |" in done.stdout
-    assert sum(result["inputs"] for result in json.loads(out.read_text("utf-8"))) == 60
+    tried = sum(result["inputs"] for result in json.loads(out.read_text("utf-8")))
+    assert tried >= 60
+    assert f"| **all** | {tried} |" in done.stdout
 
 
 def test_every_target_has_a_name_of_its_own_and_makes_the_same_inputs_again() -> None:
