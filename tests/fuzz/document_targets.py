@@ -11,8 +11,6 @@ from typing import Any
 from allie_desktop.domain.errors import AllieError, DataChangedError, ProtocolError
 from allie_desktop.domain.events import Job
 from allie_desktop.domain.measurement import without_texts
-from allie_desktop.domain.quarantine import Hold, Quarantined
-from allie_desktop.domain.rollout import RolloutRecord, Stage
 from allie_desktop.domain.validation import WorkerReport
 from allie_desktop.domain.versions import ActivePointer
 from allie_desktop.ipc.episode_folder import EpisodeFolders
@@ -23,17 +21,7 @@ from tests.fuzz.mutations import nearly, written
 from tests.fuzz.target import Outcome, Target, expect, expect_sentence, quieten
 from tests.plans import WHEN, make_plan
 
-_ROLLOUT = RolloutRecord(
-    version="v1.1", previous="v1.0", stage=Stage.FIRST, share=0.2, started_at=WHEN, stage_since=WHEN
-)
 _POINTER = ActivePointer(active="v1.1", fallback="v1.0", changed_at=WHEN, reason="because")
-_HOLDS = Quarantined(
-    holds=(
-        Hold(
-            key="api 2026-03-01", source="api", day="2026-03-01", reason="Many.", ids=("c1",), found_at=WHEN
-        ),
-    )
-)
 _JOB = Job(
     episode_id="20260301-a",
     folder="/h/episodes/20260301-a",
@@ -46,9 +34,6 @@ _JOB = Job(
 
 def _plain(data: bytes) -> Any:
     return json.loads(data)
-
-
-# --- documents that cross the border between the program and its worker ---
 
 
 @cache

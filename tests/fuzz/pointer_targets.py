@@ -14,10 +14,9 @@ from random import Random
 from typing import Any
 
 from allie_desktop.domain.errors import AllieError
-from allie_desktop.domain.events import Job
 from allie_desktop.domain.quarantine import Hold, Quarantined
 from allie_desktop.domain.rollout import RolloutRecord, Stage
-from allie_desktop.domain.versions import BASE, ActivePointer
+from allie_desktop.domain.versions import BASE
 from allie_desktop.ipc.chat_busy import ChatBusy
 from allie_desktop.ipc.draft_file import forget_drafts
 from allie_desktop.ipc.process import end_leftover
@@ -35,21 +34,12 @@ from tests.plans import BASE_MODEL, WHEN
 _ROLLOUT = RolloutRecord(
     version="v1.1", previous="v1.0", stage=Stage.FIRST, share=0.2, started_at=WHEN, stage_since=WHEN
 )
-_POINTER = ActivePointer(active="v1.1", fallback="v1.0", changed_at=WHEN, reason="because")
 _HOLDS = Quarantined(
     holds=(
         Hold(
             key="api 2026-03-01", source="api", day="2026-03-01", reason="Many.", ids=("c1",), found_at=WHEN
         ),
     )
-)
-_JOB = Job(
-    episode_id="20260301-a",
-    folder="/h/episodes/20260301-a",
-    plan="/h/episodes/20260301-a/plan.json",
-    plan_digest="d" * 64,
-    cache="/h/cache",
-    parent_adapter=None,
 )
 
 
