@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 PHASES = ("start", "prepare", "train", "validate", "sealing", "deploying")
 VICTIMS = ("worker", "program", "both")
 
-_BEFORE, _AFTER = "v1.0", "v1.1"
+_BEFORE = "v1.0"
 _WEIGHTS = {"start": 1, "prepare": 4, "train": 7, "validate": 4}
 _MOST_KILLS = 6  # of one episode; one that was interrupted more often is given up
 _LONGEST_SECONDS = 240.0
@@ -180,8 +180,8 @@ def look(home: Path, expected: dict[str, list[list[str]]], *, finished: bool) ->
 def _look_at_versions(program: Program, *, finished: bool) -> list[str]:
     problems = []
     pointer = program.versions.pointer()
-    if pointer.active not in (_BEFORE, _AFTER):
-        problems.append(f"{pointer.active} answers")
+    if pointer.active == BASE:
+        problems.append("the base model answers")
     program.versions.verify(pointer.active)
     if pointer.fallback != BASE:
         program.versions.verify(pointer.fallback)
@@ -206,11 +206,11 @@ def _look_at_versions(program: Program, *, finished: bool) -> list[str]:
             "SELECT id FROM conversations WHERE learned_us IS NOT NULL"
         )
     }
-    expected = {f"talk-{number}" for number in range(16 if pointer.active == _AFTER else 6)}
+    expected = {f"talk-{number}" for number in range(6 if pointer.active == _BEFORE else 16)}
     trained = {name for name in learnt if name not in expected}
     if not unfinished and trained:
         problems.append(f"{sorted(trained)} count as learnt, and {pointer.active} answers")
-    if finished and (unfinished or pointer.active != _AFTER or not learnt - {f"talk-{n}" for n in range(6)}):
+    if finished and (unfinished or pointer.active == _BEFORE or not learnt - {f"talk-{n}" for n in range(6)}):
         problems.append(f"in the end {pointer.active} answers, {len(learnt)} conversations are learnt")
     return problems
 
@@ -496,6 +496,8 @@ class Lane:
             else:
                 start = 0
             kill["outcome"] = _outcome([words for _, words in life.notes[start:]])
+            if kill["phase"] in PHASES[4:] and "trained" in kill["outcome"]:
+                kill["outcome"] = "given up, begun anew"  # it was interrupted more often than is allowed
 
     def _finish(self, chain: Chain) -> None:
         for kill in chain.kills:
@@ -531,15 +533,15 @@ class Lane:
             chain.problems.append("the adapter differs from the uninterrupted one")
 
     def _last(self, program: Program) -> tuple[Plan, Job]:
-        episode = next(e for e in program.episodes.latest(limit=9) if e.version == _AFTER)
-        job = program.files.read_job(episode.id)
+        active = program.versions.get(program.versions.pointer().active)
+        job = program.files.read_job(active.metadata.episode_id)
         assert job is not None
-        return program.files.read_plan(episode.id, job.plan_digest, attempt=job.attempt), job
+        return program.files.read_plan(job.episode_id, job.plan_digest, attempt=job.attempt), job
 
     def _made(self, told: Callable[[str], None]) -> list[str]:
         with SmallProgram(self._home) as program:
             plan, _ = self._last(program)
-            weights = Path(program.versions.get(_AFTER).path) / _WEIGHTS_FILE
+            weights = Path(program.versions.get(program.versions.pointer().active).path) / _WEIGHTS_FILE
             same = replace(
                 plan, id="", created_at=plan.created_at.fromtimestamp(0, plan.created_at.tzinfo), digest=""
             )
