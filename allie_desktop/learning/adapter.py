@@ -66,12 +66,15 @@ class Adapter:
             for name, live in self._live.items():
                 live.copy_(self.masters[name])
 
-    def take_gradients(self, into: dict[str, torch.Tensor]) -> None:
-        """Add the model's gradients to ``into`` (float32) and clear them."""
-        for name, live in self._live.items():
-            if live.grad is not None:
-                into[name].add_(live.grad)
-                live.grad = None
+    def add_gradients(self, loss: torch.Tensor, into: dict[str, torch.Tensor]) -> None:
+        """Add the gradients of ``loss`` with respect to the masters to ``into`` (float32). May be called from
+        several threads at once: it leaves nothing in the model."""
+        import torch
+
+        found = torch.autograd.grad(loss, list(self._live.values()), allow_unused=True)
+        for name, gradient in zip(self._live, found, strict=True):
+            if gradient is not None:
+                into[name].add_(gradient)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return a copy of the master weights."""

@@ -12,6 +12,7 @@ With s the scaling and M the mask (0 or −∞):
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,10 @@ _BEYOND = ("softcap", "s_aux", "position_bias")
 
 #: Longer rows have a matrix of weights that no longer fits the caches, and more of it to keep.
 _LONGEST_ROW = 512
+
+# Models inside of row_attention: by the id of their configuration, how often, and what they attended with.
+_inside: dict[int, tuple[int, Any]] = {}
+_lock = threading.Lock()
 
 
 class _RowAttention(torch.autograd.Function):
@@ -77,6 +82,7 @@ def _attend(
     """Attend as transformers asks it of its attention functions; what is not for us goes to torch's own."""
     if (
         mask is None
+        or mask.dtype is torch.bool  # of a pass beside, whose rows are not for us
         or dropout
         or query.shape[2] != key.shape[2]
         or any(wishes.get(w) is not None for w in _BEYOND)
@@ -107,19 +113,26 @@ def is_for_rows(model: Any, width: int) -> bool:
 
 @contextmanager
 def row_attention(model: Any) -> Iterator[None]:
-    """Let the model attend with the function of this module in a ``with`` block. Masks must be given as
-    numbers to be added, [rows, 1, n, n]."""
+    """Let the model attend with the function of this module in a ``with`` block, which several threads may be
+    in at once. Masks must be given as numbers to be added, [rows, 1, n, n]."""
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-    if _NAME not in ALL_ATTENTION_FUNCTIONS:
-        ALL_ATTENTION_FUNCTIONS.register(_NAME, _attend)
     config = model.config
-    before = config._attn_implementation  # noqa: SLF001 - what every layer reads on each call
-    config._attn_implementation = _NAME  # noqa: SLF001
+    with _lock:
+        if _NAME not in ALL_ATTENTION_FUNCTIONS:
+            ALL_ATTENTION_FUNCTIONS.register(_NAME, _attend)
+        count, before = _inside.get(id(config), (0, config._attn_implementation))  # noqa: SLF001
+        _inside[id(config)] = (count + 1, before)
+        config._attn_implementation = _NAME  # noqa: SLF001 - what every layer reads on each call
     try:
         yield
     finally:
-        config._attn_implementation = before  # noqa: SLF001
+        with _lock:
+            count, before = _inside.pop(id(config))
+            if count > 1:
+                _inside[id(config)] = (count - 1, before)
+            else:
+                config._attn_implementation = before  # noqa: SLF001
 
 
 def additive(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -43,6 +43,7 @@ class Control:
         self._commands, self._events = commands, events
         self._lock = threading.Lock()
         self._wake = threading.Condition()
+        self._pausing = threading.Lock()
         self._paused = False
         self._checkpoint = False
         self._last_progress: StepFinished | None = None
@@ -77,7 +78,7 @@ class Control:
         self._stop(reason)
 
     def between(self) -> None:
-        """Call between two pieces of work, in the training thread: waits while paused, raises
+        """Call between two pieces of work, in any thread that does some: waits while paused, raises
         :class:`StopRequestedError` when asked to stop.
 
         Work may be slow at the lowest priority. So that nobody takes it for a worker that hangs, the last
@@ -86,14 +87,20 @@ class Control:
         if self._last_progress is not None and time.monotonic() - self._sent_at > _QUIET_SECONDS:
             self.send(self._last_progress)
         if self._waits():
-            self.send(Paused())
-            with self._wake:
-                while self._waits():
-                    self._wake.wait(0.5)  # a stop from a signal handler may not be able to notify
-            if self.stop_reason is None:
-                self.send(Resumed())
+            with self._pausing:
+                self._wait()
         if self.stop_reason is not None:
             raise StopRequestedError(self.stop_reason)
+
+    def _wait(self) -> None:
+        if not self._waits():
+            return  # another thread has waited already
+        self.send(Paused())
+        with self._wake:
+            while self._waits():
+                self._wake.wait(0.5)  # a stop from a signal handler may not be able to notify
+        if self.stop_reason is None:
+            self.send(Resumed())
 
     def _waits(self) -> bool:
         return self._paused and self.stop_reason is None

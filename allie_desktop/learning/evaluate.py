@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from allie_desktop.domain.planning import Example, Plan
@@ -21,6 +21,7 @@ from allie_desktop.learning.batches import Pass, passes
 from allie_desktop.learning.belonging import Belonging
 from allie_desktop.learning.chat_format import ChatFormat, Encoded, UnsupportedConversationError
 from allie_desktop.learning.exposure import Exposure
+from allie_desktop.learning.lanes import Lanes
 from allie_desktop.learning.leanings import UNITS, Leanings
 from allie_desktop.learning.losses import hidden_states, token_kl, token_losses
 from allie_desktop.learning.memory import SMALLEST_PASS, until_it_fits
@@ -39,6 +40,8 @@ _HIGHER_IS_BETTER = frozenset({"caution", "belonging", "belonging_new"})
 
 _ANSWER_TOKENS = 48
 _PROMPTS_PER_BATCH = 32
+#: Tokens of one pass where several run side by side.
+_LANE_PASS = 512
 # Pairs of requests that are answered, and whose refusal is only weighed; pairs of sentences. Other ones for
 # each seed: all of them would make validating a third longer on two cores.
 _REQUESTS_ASKED, _REQUESTS_WEIGHED, _SENTENCES = 6, 8, 40
@@ -55,9 +58,11 @@ class Evaluator:
         tokens_per_pass: int,
         between: Callable[[], None],
         halved: Callable[[int], None] = lambda _: None,
+        lanes: Lanes | None = None,
     ) -> None:
-        """``between`` is called before each pass and may raise; ``halved`` is told of smaller passes when
-        memory ran out."""
+        """``between`` is called before each pass, in the thread of its lane, and may raise; ``halved`` is told
+        of smaller passes when memory ran out."""
+        self._lanes = lanes or Lanes()
         self._adapter, self._chat = adapter, chat
         self._tokens_per_pass, self._between, self._halved = tokens_per_pass, between, halved
         self._prompts_per_batch = _PROMPTS_PER_BATCH
@@ -73,13 +78,16 @@ class Evaluator:
     def _hidden(self, sequences: Sequence[Encoded], tokens_per_pass: int) -> list[torch.Tensor]:
         import torch
 
-        found: list[torch.Tensor] = [torch.empty(0)] * len(sequences)
-        with torch.no_grad():  # not inference mode: training uses what comes back
-            for batch in self._passes(sequences, tokens_per_pass, self._opening):
-                owners, counts = torch.unique_consecutive(batch.owners, return_counts=True)
+        def one(batch: Pass) -> tuple[list[int], list[torch.Tensor]]:
+            owners, counts = torch.unique_consecutive(batch.owners, return_counts=True)
+            with torch.no_grad():  # not inference mode: training uses what comes back
                 states = hidden_states(self._adapter.model, batch).cpu().split(counts.tolist())
-                for owner, part in zip(owners.tolist(), states, strict=True):
-                    found[owner] = part.clone()
+            return owners.tolist(), [part.clone() for part in states]
+
+        found: list[torch.Tensor] = [torch.empty(0)] * len(sequences)
+        for owners, parts in self._passes(one, sequences, tokens_per_pass, self._opening):
+            for owner, part in zip(owners, parts, strict=True):
+                found[owner] = part
         return found
 
     def losses(self, sequences: Sequence[Encoded], opening: Sequence[int] = ()) -> list[float]:
@@ -95,22 +103,47 @@ class Evaluator:
     ) -> list[float]:
         import torch
 
-        sums = torch.zeros(2, len(sequences))
-        with torch.inference_mode():
-            for batch in self._passes(sequences, tokens_per_pass, opening):
+        def one(batch: Pass) -> torch.Tensor:
+            with torch.inference_mode():
                 hidden = hidden_states(self._adapter.model, batch)
                 nll = token_losses(self._head, hidden, batch.targets.to(self._device)).cpu()
+                sums = torch.zeros(2, len(sequences))
                 sums[0].index_add_(0, batch.owners, nll * batch.weights)
                 sums[1].index_add_(0, batch.owners, batch.weights)
-        means: list[float] = (sums[0] / sums[1].clamp(min=1e-9)).tolist()
+            return sums
+
+        with torch.inference_mode():
+            sums = torch.zeros(2, len(sequences))
+            for found in self._passes(one, sequences, tokens_per_pass, opening):
+                sums += found
+            means: list[float] = (sums[0] / sums[1].clamp(min=1e-9)).tolist()
         return means
 
     def _passes(
-        self, sequences: Sequence[Encoded], tokens_per_pass: int, opening: tuple[int, ...]
-    ) -> Iterator[Pass]:
-        for batch in passes(sequences, tokens_per_pass, self._pad, opening):
-            self._between()
-            yield batch
+        self,
+        work: Callable[[Pass], _T],
+        sequences: Sequence[Encoded],
+        tokens_per_pass: int,
+        opening: tuple[int, ...],
+    ) -> list[_T]:
+        """Return what ``work`` makes of each pass, in their order; several are worked on side by side."""
+        size = tokens_per_pass
+        if self._lanes.count > 1:
+            size = max(SMALLEST_PASS, min(size // self._lanes.count, _LANE_PASS))
+        batches = passes(sequences, size, self._pad, opening)
+        parts = self._lanes.share([batch.real for batch in batches])
+
+        def lane(part: list[int]) -> list[_T]:
+            found = []
+            for index in part:
+                self._between()
+                found.append(work(batches[index]))
+            return found
+
+        made: dict[int, _T] = {}
+        for part, found in zip(parts, self._lanes.each(lane, parts), strict=True):
+            made.update(zip(part, found, strict=True))
+        return [made[index] for index in range(len(batches))]
 
     def _until_it_fits(self, work: Callable[[int], _T]) -> _T:
         """Return what ``work`` returns with as many tokens a pass as memory allows, and remember how many."""

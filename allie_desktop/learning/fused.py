@@ -14,6 +14,7 @@ own forward. The adapter's parameters stay where PEFT put them.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -66,6 +67,14 @@ class _FusedLora(torch.autograd.Function):
         return (dx, None, None, *d_factors)
 
 
+class _Held(threading.local):
+    """What a group has computed and not yet given out: each thread's own, since passes run side by side."""
+
+    def __init__(self) -> None:
+        self.input: torch.Tensor | None = None
+        self.outputs: dict[int, torch.Tensor] = {}
+
+
 class _Group:
     """Sibling layers of one block. The first one that is called computes all; the others take theirs."""
 
@@ -81,8 +90,7 @@ class _Group:
             factor.weight for layer in layers for factor in (layer.lora_A["default"], layer.lora_B["default"])
         ]
         self._scaling = float(layers[0].scaling["default"])
-        self._input: torch.Tensor | None = None
-        self._outputs: dict[int, torch.Tensor] = {}
+        self._held = _Held()
 
     def forward_of(self, index: int) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return the forward method of layer ``index``."""
@@ -92,12 +100,13 @@ class _Group:
             if layer.disable_adapters or layer.merged:
                 found: torch.Tensor = layer.base_layer(x)
                 return found
-            if self._input is not x or index not in self._outputs:
+            held = self._held
+            if held.input is not x or index not in held.outputs:
                 outputs = _FusedLora.apply(x, self._weight, self._scaling, *self._factors)
-                self._input, self._outputs = x, dict(enumerate(outputs))
-            mine = self._outputs.pop(index)
-            if not self._outputs:
-                self._input = None  # keep no activations alive
+                held.input, held.outputs = x, dict(enumerate(outputs))
+            mine = held.outputs.pop(index)
+            if not held.outputs:
+                held.input = None  # keep no activations alive
             return mine
 
         return forward

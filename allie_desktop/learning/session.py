@@ -50,6 +50,7 @@ from allie_desktop.learning.checkpoint import CheckpointFolder
 from allie_desktop.learning.evaluate import Evaluator, encode_all, measure
 from allie_desktop.learning.ewc import EwcPenalty, FisherFactors, estimate_fisher
 from allie_desktop.learning.general_set import GeneralSet, general_set
+from allie_desktop.learning.lanes import Lanes
 from allie_desktop.learning.losses import check_head
 from allie_desktop.learning.memory import (
     SMALLEST_PASS,
@@ -95,8 +96,12 @@ class Session:
         redactor: Redactor,
         probes: Probes,
     ) -> None:
+        import torch
+
         self._job, self._plan, self._loaded, self._control = job, plan, loaded, control
         self._toxicity, self._redactor, self._probes = toxicity, redactor, probes
+        threads = torch.get_num_threads()
+        self._lanes = Lanes.of_processor(threads) if loaded.device.type == "cpu" else Lanes()
         self._folder = Path(job.folder)
         self._attempt = self._folder / f"attempt-{job.attempt}"
         self._attempt.mkdir(parents=True, exist_ok=True)
@@ -152,6 +157,7 @@ class Session:
             tokens_per_pass=self._size.tokens,
             between=self._control.between,
             halved=self.pass_halved,
+            lanes=self._lanes,
         )
         self._encode()
         self._note(2, 4, "what will be learnt")
@@ -288,6 +294,7 @@ class Session:
             tokens_per_pass=self._size.tokens,
             penalty=self._penalty,
             kl_budget=recipe.kl_budget,
+            lanes=self._lanes,
         )
         saved = self._checkpoints.newest()
         if saved is not None:

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from allie_desktop.domain.errors import TrainingUnstableError
-from allie_desktop.learning.batches import StepPlan, passes
+from allie_desktop.learning.batches import Pass, StepPlan, passes
 from allie_desktop.learning.checkpoint import Checkpoint
+from allie_desktop.learning.lanes import Lanes
 from allie_desktop.learning.losses import hidden_states, token_kl, token_losses
 from allie_desktop.learning.memory import SMALLEST_PASS, halved, is_out_of_memory
 from allie_desktop.learning.schedule import learning_rate
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 _SPIKE = 20.0
 _SKIPS_ALLOWED = 5
 _BETAS = (0.9, 0.99)
+#: Tokens of one pass where several run side by side: a row or two, so that they can be shared out evenly.
+_LANE_PASS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ class Watcher(Protocol):
     """Who is told of progress and asked for permission. Called from the training thread."""
 
     def between_passes(self) -> None:
-        """Wait here while paused; raise to break the step off (its work is lost, its state is not)."""
+        """Wait here while paused; raise to break the step off (its work is lost, its state is not). Called
+        from all lanes, at times at once."""
 
     def after_step(self, report: StepReport) -> None:
         """Take note of a finished step."""
@@ -122,8 +126,11 @@ class Trainer:
         tokens_per_pass: int,
         penalty: EwcPenalty | None = None,
         kl_budget: float = math.inf,
+        lanes: Lanes | None = None,
     ) -> None:
         import torch
+
+        self._lanes = lanes or Lanes()
 
         self._adapter, self._material, self._steps = adapter, material, steps
         self._recipe, self._watcher, self._penalty = recipe, watcher, penalty
@@ -283,55 +290,73 @@ class Trainer:
             return None
 
     def _gradients(self, plan: StepPlan) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+        work = self._work_of(plan)
+        parts = self._lanes.share([batch.real for batch, _ in work])
+        found = self._lanes.each(lambda part: self._lane([work[i] for i in part], plan), parts)
+        gradients, sums = found[0]
+        for more, other in found[1:]:
+            for name, gradient in more.items():
+                gradients[name].add_(gradient)
+            sums.add(other)
+        report = {"loss": sums.new / sums.new_weight if sums.new_weight else 0.0}
+        if sums.replay_weight:
+            report["replay"] = sums.replay / sums.replay_weight
+        if plan.general and self._recipe.kl_weight > 0:
+            report["kl"] = sums.kl
+        if self._penalty is not None:
+            report["ewc"] = self._penalty.add_to(self._adapter.masters, gradients)
+        report["tokens"] = sums.tokens
+        return gradients, report
+
+    def _work_of(self, plan: StepPlan) -> list[tuple[Pass, bool]]:
+        """Return the passes of a step, and of each whether it is the anchor's."""
+        material = self._material
+        sequences = [material.new[i] for i in plan.new] + [material.replay[i] for i in plan.replay]
+        anchors = [material.general[i] for i in plan.general] if self._recipe.kl_weight > 0 else []
+        size = self.tokens_per_pass
+        if self._lanes.count > 1:
+            size = max(SMALLEST_PASS, min(size // self._lanes.count, _LANE_PASS))
+        return [
+            (batch, is_anchor)
+            for kind, is_anchor in ((sequences, False), (anchors, True))
+            for batch in passes(kind, size, self._pad, self._opening)
+        ]
+
+    def _lane(
+        self, work: Sequence[tuple[Pass, bool]], plan: StepPlan
+    ) -> tuple[dict[str, torch.Tensor], _Sums]:
+        """Return the gradients and sums of some passes of a step. Lanes run side by side: what is written
+        here is theirs alone."""
         import torch
 
         gradients = {n: torch.zeros_like(t) for n, t in self._adapter.masters.items()}
-        material = self._material
-        sequences = [material.new[i] for i in plan.new] + [material.replay[i] for i in plan.replay]
-        total = sum(sum(s.weights) for s in sequences) or 1.0
-        sums = {"new": [0.0, 0.0], "replay": [0.0, 0.0]}
-        tokens = 0
-        for batch in passes(sequences, self.tokens_per_pass, self._pad, self._opening):
+        sums = _Sums()
+        total = sum(sum(self._material.new[i].weights) for i in plan.new)
+        total += sum(sum(self._material.replay[i].weights) for i in plan.replay)
+        for batch, is_anchor in work:
             self._watcher.between_passes()
             hidden = hidden_states(self._adapter.model, batch)
-            losses = token_losses(self._head, hidden, batch.targets.to(self._device))
-            product = losses * batch.weights.to(self._device)
-            product.sum().div(total).backward()
-            self._adapter.take_gradients(gradients)
-            is_old = batch.owners >= len(plan.new)
-            for name, chosen in (("new", ~is_old), ("replay", is_old)):
-                sums[name][0] += float(product.detach().cpu()[chosen].sum())
-                sums[name][1] += float(batch.weights[chosen].sum())
-            tokens += batch.real
-        report = {"loss": sums["new"][0] / sums["new"][1] if sums["new"][1] else 0.0}
-        if sums["replay"][1]:
-            report["replay"] = sums["replay"][0] / sums["replay"][1]
-        if plan.general and self._recipe.kl_weight > 0:
-            report["kl"], anchored = self._anchor(plan, gradients)
-            tokens += anchored
-        if self._penalty is not None:
-            report["ewc"] = self._penalty.add_to(self._adapter.masters, gradients)
-        report["tokens"] = tokens
-        return gradients, report
+            if is_anchor:
+                loss = self._divergence(hidden, batch, plan)
+                sums.kl += float(loss.detach())
+                loss = loss * self._recipe.kl_weight
+            else:
+                losses = token_losses(self._head, hidden, batch.targets.to(self._device))
+                product = losses * batch.weights.to(self._device)
+                sums.take(product.detach().cpu(), batch, len(plan.new))
+                loss = product.sum().div(total or 1.0)
+            self._adapter.add_gradients(loss, gradients)
+            sums.tokens += batch.real
+        return gradients, sums
 
-    def _anchor(self, plan: StepPlan, gradients: dict[str, torch.Tensor]) -> tuple[float, int]:
-        """Add the KL anchor's gradient; return the mean KL and the tokens it took."""
+    def _divergence(self, hidden: torch.Tensor, batch: Pass, plan: StepPlan) -> torch.Tensor:
+        """Return a pass's part of the mean KL(base ‖ adapted) over the anchor's places."""
         import torch
 
-        chosen = [self._material.general[i] for i in plan.general]
         hidden_of = [self._material.general_hidden[i] for i in plan.general]
         positions = sum(h.shape[0] for h in hidden_of) or 1
-        value, tokens = 0.0, 0
-        for batch in passes(chosen, self.tokens_per_pass, self._pad, self._opening):
-            self._watcher.between_passes()
-            hidden = hidden_states(self._adapter.model, batch)
-            base = torch.cat([hidden_of[i] for i in _runs(batch.owners)]).to(self._device)
-            divergence = token_kl(self._head, hidden, base).sum() / positions
-            (divergence * self._recipe.kl_weight).backward()
-            self._adapter.take_gradients(gradients)
-            value += float(divergence.detach())
-            tokens += batch.real
-        return value, tokens
+        base = torch.cat([hidden_of[i] for i in _runs(batch.owners)]).to(self._device)
+        return token_kl(self._head, hidden, base).sum() / positions
 
     def _clip(self, gradients: dict[str, torch.Tensor]) -> float:
         import torch
@@ -368,6 +393,35 @@ class Trainer:
         self._adapter.model.zero_grad(set_to_none=True)
         self.tokens_per_pass = halved(self.tokens_per_pass, SMALLEST_PASS)
         self._watcher.pass_halved(self.tokens_per_pass)
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What a step measured: weighted losses and weights by kind, the anchor's KL, tokens."""
+
+    new: float = 0.0
+    new_weight: float = 0.0
+    replay: float = 0.0
+    replay_weight: float = 0.0
+    kl: float = 0.0
+    tokens: int = 0
+
+    def take(self, product: torch.Tensor, batch: Pass, first_replayed: int) -> None:
+        """Add the weighted losses [n] of a pass; owners from ``first_replayed`` on are replayed."""
+        is_old = batch.owners >= first_replayed
+        self.new += float(product[~is_old].sum())
+        self.new_weight += float(batch.weights[~is_old].sum())
+        self.replay += float(product[is_old].sum())
+        self.replay_weight += float(batch.weights[is_old].sum())
+
+    def add(self, other: _Sums) -> None:
+        """Add another lane's."""
+        self.new += other.new
+        self.new_weight += other.new_weight
+        self.replay += other.replay
+        self.replay_weight += other.replay_weight
+        self.kl += other.kl
+        self.tokens += other.tokens
 
 
 def _runs(owners: torch.Tensor) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
 from dataclasses import replace
 from functools import cache
 from itertools import count
@@ -16,6 +17,7 @@ from allie_desktop.domain.planning import Recipe
 from allie_desktop.learning.batches import StepPlan, passes
 from allie_desktop.learning.checkpoint import CheckpointFolder
 from allie_desktop.learning.ewc import EwcPenalty, estimate_fisher
+from allie_desktop.learning.lanes import Lanes
 from allie_desktop.learning.losses import hidden_states, token_kl
 from allie_desktop.learning.schedule import learning_rate
 from allie_desktop.learning.trainer import HeldOut, Material, StepReport, Trainer
@@ -25,6 +27,7 @@ PAD = 0
 OPENING = (5, 6, 7)
 RECIPE = Recipe(learning_rate=5e-3, evaluations=3, patience=4, kl_weight=1.0, warmup_share=0.1)
 STEPS = 7
+LONG = [sequence(*range(3, 103), learnt=60) for _ in range(6)]
 
 
 class InterruptedHereError(Exception):
@@ -93,7 +96,15 @@ def mixed_steps(number=STEPS):
 
 
 def make_trainer(
-    spectator=None, *, steps=None, recipe=RECIPE, chat=None, penalty=None, kl_budget=math.inf, tokens=512
+    spectator=None,
+    *,
+    steps=None,
+    recipe=RECIPE,
+    chat=None,
+    penalty=None,
+    kl_budget=math.inf,
+    tokens=512,
+    lanes=None,
 ):
     chat = chat or TinyChat()
     return Trainer(
@@ -107,6 +118,7 @@ def make_trainer(
         tokens_per_pass=tokens,
         penalty=penalty,
         kl_budget=kl_budget,
+        lanes=lanes,
     )
 
 
@@ -217,15 +229,50 @@ def test_the_first_step_is_the_one_that_the_formula_asks_for():
         hidden.append(states[[i - 1 for i, w in enumerate(item.weights) if w > 0]])
     base = torch.cat([parts.general_hidden[i] for i in plan.general])
     loss = loss + 0.7 * token_kl(model.get_output_embeddings(), torch.cat(hidden), base).mean()
-    loss.backward()
     expected = {n: torch.zeros_like(t) for n, t in chat.adapter.masters.items()}
-    chat.adapter.take_gradients(expected)
+    chat.adapter.add_gradients(loss, expected)
     penalty.add_to(chat.adapter.masters, expected)
 
     gradients, _ = trainer._gradients(plan)
 
     for name, tensor in expected.items():
         torch.testing.assert_close(gradients[name], tensor, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_passes_side_by_side_give_the_step_of_one_after_the_other(count):
+    found = []
+    for lanes in (None, Lanes(count, 1), Lanes(count, 1)):
+        chat = TinyChat()
+        chat.shake(seed=6, size=0.03)
+        trainer = make_trainer(chat=chat, lanes=lanes)
+        trainer._material.new = LONG
+        found.append(trainer._gradients(StepPlan((0, 1, 2, 3, 4, 5), (0, 1), (0, 1))))
+
+    (alone, told_alone), (together, told), (again, told_again) = found
+    assert told == told_again
+    assert told.keys() == told_alone.keys()
+    for name in ("loss", "replay", "kl"):
+        assert told[name] == pytest.approx(told_alone[name], rel=1e-3)
+    for name, tensor in alone.items():
+        torch.testing.assert_close(together[name], tensor, rtol=2e-3, atol=1e-5)
+        assert torch.equal(together[name], again[name]), "the same lanes give the same bits"
+
+
+def test_what_a_lane_raises_is_raised_when_all_lanes_have_ended():
+    seen = set()
+
+    class Refusing(Spectator):
+        def between_passes(self):
+            seen.add(threading.current_thread().name)
+            raise InterruptedHereError
+
+    trainer = make_trainer(Refusing(), lanes=Lanes(2, 1))
+    trainer._material.new = LONG
+    with pytest.raises(InterruptedHereError):
+        trainer._gradients(StepPlan((0, 1, 2, 3, 4, 5), (), ()))
+    assert len(seen) == 2
+    assert threading.current_thread().name not in seen
 
 
 def test_small_passes_give_the_step_of_one_large_pass():

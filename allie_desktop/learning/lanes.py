@@ -1,0 +1,67 @@
+"""Passes that are computed side by side.
+
+Products of small matrices do not become twice as fast on twice the cores, and what lies between them hardly
+faster at all. So on a processor several passes run at the same time, each on its share of the cores, instead
+of one after the other on all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+#: More lanes find no work in a step, and each holds activations of its own.
+_MOST_LANES = 4
+
+
+class Lanes:
+    """``count`` threads, each of which lets torch use ``threads`` cores; one lane is the caller's own thread.
+
+    Results depend on the number of lanes only by rounding, and not at all on which lane is faster.
+    """
+
+    def __init__(self, count: int = 1, threads: int | None = None) -> None:
+        self.count = max(1, count)
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+
+    @classmethod
+    def of_processor(cls, threads: int) -> Lanes:
+        """Return lanes that share ``threads`` cores."""
+        count = max(1, min(_MOST_LANES, threads))
+        return cls(count, max(1, round(threads / count)))
+
+    def share(self, costs: Sequence[float]) -> list[list[int]]:
+        """Share items out by their costs; return the indexes of each lane's items, in their order.
+
+        Every lane that gets any gets about as much as the others: the dearest first, each to the lane that
+        has least (Graham 1969, doi:10.1137/0117039).
+        """
+        parts: list[list[int]] = [[] for _ in range(self.count)]
+        loads = [0.0] * self.count
+        for index in sorted(range(len(costs)), key=lambda i: (-costs[i], i)):
+            lane = loads.index(min(loads))
+            loads[lane] += costs[index]
+            parts[lane].append(index)
+        return [sorted(part) for part in parts if part]
+
+    def each(self, work: Callable[[_T], _R], parts: Sequence[_T]) -> list[_R]:
+        """Return what ``work`` makes of each part, in their order. Raises what a part raises, when all have
+        ended. At most ``count`` parts."""
+        if self.count == 1 or len(parts) <= 1:
+            return [work(part) for part in parts]
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.count, "lane", self._begin)
+        futures = [self._pool.submit(work, part) for part in parts]
+        wait(futures)
+        return [future.result() for future in futures]
+
+    def _begin(self) -> None:
+        if self._threads is not None:
+            import torch
+
+            torch.set_num_threads(self._threads)  # of this thread; others keep theirs

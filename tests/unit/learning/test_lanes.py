@@ -1,0 +1,71 @@
+"""Work that is shared out to lanes."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allie_desktop.learning.lanes import Lanes
+
+
+@given(st.lists(st.floats(0, 1e6), max_size=40), st.integers(1, 5))
+def test_every_item_has_one_lane_and_no_lane_has_much_more_than_another(costs, count):
+    parts = Lanes(count).share(costs)
+
+    assert sorted(index for part in parts for index in part) == list(range(len(costs)))
+    assert len(parts) <= count
+    assert all(part and part == sorted(part) for part in parts)
+    loads = [sum(costs[i] for i in part) for part in parts]
+    if len(parts) == count:
+        assert max(loads) - min(loads) <= max(costs) + 1e-3
+
+
+def test_results_come_in_the_order_of_the_parts_whoever_is_done_first():
+    second_is_done = threading.Event()
+
+    def work(part):
+        if part == "first":
+            assert second_is_done.wait(10)
+        else:
+            second_is_done.set()
+        return part.upper()
+
+    assert Lanes(2).each(work, ["first", "second"]) == ["FIRST", "SECOND"]
+
+
+def test_one_lane_is_the_callers_own_thread():
+    assert Lanes().each(lambda _: threading.current_thread(), [1, 2]) == [threading.current_thread()] * 2
+    assert Lanes(3).each(lambda _: threading.current_thread(), [1]) == [threading.current_thread()]
+    assert Lanes(3).each(str, []) == []
+
+
+def test_an_error_is_raised_when_the_other_lanes_have_ended():
+    ended = threading.Event()
+
+    def work(part):
+        if part:
+            raise ValueError("no")
+        threading.Event().wait(0.05)
+        ended.set()
+
+    with pytest.raises(ValueError, match="no"):
+        Lanes(2).each(work, [True, False])
+    assert ended.is_set()
+
+
+@pytest.mark.parametrize(
+    ("threads", "count", "each"), [(1, 1, 1), (2, 2, 1), (3, 3, 1), (4, 4, 1), (7, 4, 2), (15, 4, 4)]
+)
+def test_the_cores_are_shared(threads, count, each):
+    lanes = Lanes.of_processor(threads)
+
+    assert lanes.count == count
+    before = torch.get_num_threads()
+    assert lanes.each(lambda _: torch.get_num_threads(), list(range(count))) == (
+        [before] if count == 1 else [each] * count
+    )
+    assert torch.get_num_threads() == before
