@@ -118,9 +118,7 @@ def test_a_frame_needs_the_same_person_in_every_slot() -> None:
 
 
 def test_a_reworded_question_becomes_a_clause_only_when_it_was_taken_apart_rightly() -> None:
-    broken = (
-        r"\b(?:respond tos|answer tos|consist ofs|be overs|closest to \w+ heart is|(?<!do )I not|valid is|when of)\b"
-    )
+    broken = r"\b(?:respond tos|consist ofs|be overs|closest to \w+ heart is|(?:what|days) I not|valid is)\b"
     for question in ASKED:
         for text in phrasings(question, 300, 1):
             assert not re.search(broken, text), text
