@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
-import linecache
 import logging
 import os
 import signal
@@ -28,6 +25,7 @@ from allie_desktop.services.episode_result import EpisodeResult
 from allie_desktop.services.yielding import Stage, Yielding
 from allie_desktop.ui.backend import HISTORY, Backend
 from allie_desktop.ui.notifications import Notifier, notifier_of_this_system
+from allie_desktop.ui.resident_memory import give_back
 from allie_desktop.ui.session_signals import SessionSignals, SleepInhibitor
 from allie_desktop.ui.single_instance import QUIT, SingleInstance
 from allie_desktop.ui.threads import BackgroundThread, EpisodeThread
@@ -202,7 +200,7 @@ class Application(QObject):
     def _on_standing(self, standing: Standing) -> None:
         is_first = self._standing is None
         if is_first:
-            QTimer.singleShot(_SETTLED_MS, self, _tidy)
+            QTimer.singleShot(_SETTLED_MS, self, give_back)
         self._standing = standing
         self._tray.set_standing(standing)
         if self._windows is not None:
@@ -420,15 +418,6 @@ class _signals:  # noqa: N801 - a context manager that reads as one
         with contextlib.suppress(OSError):
             self._pair[0].recv(64)
         self._leave()
-
-
-def _tidy() -> None:
-    """Give back memory that only the start needed."""
-    linecache.clearcache()  # what PySide6 read of its own sources
-    gc.collect()
-    if sys.platform.startswith("linux"):
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _log_unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

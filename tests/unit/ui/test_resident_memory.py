@@ -1,0 +1,43 @@
+"""Memory that only the start needed goes back to the system, and what was let go of still works."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="reads what Linux tells of memory"
+)
+
+PROGRAM = """
+import json, sqlite3, ssl
+from allie_desktop.ui.resident_memory import give_back
+
+def files():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssFile"))
+
+def work():
+    database = sqlite3.connect(":memory:")
+    database.execute("create table t (x)")
+    database.executemany("insert into t values (?)", [(json.dumps([n, str(n)]),) for n in range(500)])
+    return [database.execute("select count(*), max(x) from t").fetchone(), len(ssl.create_default_context().get_ciphers())]
+
+before, done = files(), work()
+give_back()
+after = files()
+assert work() == done
+give_back()
+assert work() == done
+print(before, after)
+"""
+
+
+def test_what_was_let_go_of_works_as_before():
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    before, after = map(int, done.stdout.split())
+    assert after < before
