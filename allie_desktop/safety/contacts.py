@@ -34,6 +34,9 @@ _BEFORE = re.compile(
     r"[^\d]{0,28}\Z",
     re.IGNORECASE,
 )
+_LETTER = re.compile(r"[^\W\d_]")
+_SHAPELY = re.compile(r"[+(.-]|\b0|\b1\b")  # what _tells() can go by
+_NEAR = 60  # characters in which a word says what a number is
 _AFTER = re.compile(r"\s*[-,(]?\s*(?:office|fax|mobile|cell|home|desk|phone|tel)\b", re.IGNORECASE)
 _DATE = re.compile(
     r"(?:(?:19|20)\d{2}[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])|\d{1,2}[-/. ]\d{1,2}[-/. ](?:19|20)\d{2}|(?:19|20)\d{2} ?[-–/] ?(?:19|20)\d{2})(?!\d)"
@@ -69,6 +72,11 @@ def find_phones(text: str) -> Iterator[Span]:
     if _SEVEN_DIGITS.search(text) is None:
         return
     for run in _RUN.finditer(text):
+        # A table of numbers has many runs: one without any sign of a telephone is left at once.
+        if not _SHAPELY.search(run[0]) and not _LETTER.search(
+            text, max(0, run.start() - _NEAR), run.end() + _NEAR
+        ):
+            continue
         extension = _EXTENSION.search(text, run.start(), run.end())
         body_end = extension.start() if extension else run.end()
         groups = [match.span() for match in _GROUP.finditer(text, run.start(), body_end)]
@@ -112,7 +120,7 @@ def _longest_at(text: str, run_start: int, groups: list[Span], first: int) -> tu
         if _tells(number):
             best = number
         elif number.digits <= 15:
-            near = near or ("yes" if _BEFORE.search(text[max(0, start - 60) : start]) else "no")
+            near = near or ("yes" if _BEFORE.search(text[max(0, start - _NEAR) : start]) else "no")
             if near == "yes" or _AFTER.match(text, end, end + 14):
                 best = number
     return (best.start, len(best.groups)) if best else None

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from allie_desktop.cli.preferences import parsed
+from allie_desktop.domain.conversation import MAXIMUM_TURN_CHARACTERS
 from allie_desktop.domain.errors import (
     BadInputError,
     CorruptModelError,
@@ -27,6 +28,8 @@ from allie_desktop.ipc.process import end_leftover
 from allie_desktop.ipc.protocol import decode_document, encode_document, load_plan
 from allie_desktop.models.catalogue import resolve_base
 from allie_desktop.models.gguf_header import read_header
+from allie_desktop.safety.redaction import TextRedactor
+from allie_desktop.safety.refusals import Reply, judged
 from allie_desktop.store.adapter_files import check_adapter
 from allie_desktop.store.database import Database
 from allie_desktop.store.settings import SqliteSettings
@@ -174,3 +177,15 @@ def test_a_damaged_adapter_is_refused_in_a_short_sentence(tmp_path: Path) -> Non
         check_adapter(adapter)
 
     assert len(str(refused.value)) < 500
+
+
+@pytest.mark.timeout(30)
+def test_the_longest_turn_of_nothing_but_numbers_is_redacted_in_time() -> None:
+    table = "12 34 56 " * (MAXIMUM_TURN_CHARACTERS // 9)
+
+    assert TextRedactor().redact(table) == (table, {})
+
+
+@pytest.mark.timeout(30)
+def test_a_reply_of_nothing_but_lines_is_judged_in_time() -> None:
+    assert judged("No, " + "\n" * 200_000 + "x") is Reply.DECLINES
