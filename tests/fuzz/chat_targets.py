@@ -47,7 +47,7 @@ class Streams(Target):
 
     def attempt(self, data: bytes) -> Outcome:
         found = []
-        for size in (len(data), 1 + len(data) % 7):
+        for size in (len(data), max(1 + len(data) % 7, len(data) // 500)):
             parser = SseParser()
             try:
                 events = [

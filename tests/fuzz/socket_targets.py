@@ -15,6 +15,7 @@ from random import Random
 
 from tests.api_stage import TOKEN, Stage, serving
 from tests.fuzz.api_requests import (
+    BODIES,
     BODY_BYTES,
     CHAT,
     METHODS,
@@ -27,14 +28,12 @@ from tests.fuzz.api_requests import (
 from tests.fuzz.mutations import NASTY_BYTES, damaged
 from tests.fuzz.target import Outcome, Target, expect, quieten
 
-_LINGER_SECONDS = 0.1
-
 
 def raw_request(random: Random) -> bytes:
     """Return bytes that are nearly one HTTP request or two. HOST and TOKEN stand for what the service has."""
     requests = []
     for _ in range(random.choice((1, 1, 1, 2))):
-        path = random.choice(PATHS)
+        path = random.choice(PATHS if random.random() < 0.5 else tuple(BODIES))
         body = body_like(path, random)
         headers = [
             (n, v)
@@ -49,13 +48,15 @@ def raw_request(random: Random) -> bytes:
             )
         elif random.random() < 0.9:
             headers.append(("content-length", str(len(body))))
-        version = random.choice(("HTTP/1.1",) * 8 + ("HTTP/1.0", "HTTP/2.0", "HTTP/1.1 x", ""))
-        method = random.choice(("POST", "POST", "GET", random.choice(METHODS)))
+        version = random.choice(("HTTP/1.1",) * 20 + ("HTTP/1.0", "HTTP/2.0", "HTTP/1.1 x", ""))
+        method = "POST" if path in BODIES else "GET"
+        if random.random() < 0.2:
+            method = random.choice(METHODS)
         lines = [f"{method} {path} {version}", *(f"{name}: {value}" for name, value in headers)]
         if random.random() < 0.8:
             lines.append("connection: close")
         head = "\r\n".join(lines).encode("latin-1", "replace")
-        if random.random() < 0.4:
+        if random.random() < 0.25:
             head = damaged(head, random, most=2)
         if random.random() < 0.05:
             head += b"\r\nx: " + random.choice(NASTY_BYTES) * random.choice((1, 1000, 20_000))
@@ -63,7 +64,15 @@ def raw_request(random: Random) -> bytes:
     return b"".join(requests)
 
 
-def exchange(port: int, token: str, data: bytes, *, cut: int, patience_seconds: float) -> tuple[bytes, bool]:
+def exchange(
+    port: int,
+    token: str,
+    data: bytes,
+    *,
+    cut: int,
+    patience_seconds: float,
+    linger_seconds: float = 0.1,
+) -> tuple[bytes, bool]:
     """Send bytes, and a little after the last answer the end of them; return what came back, and whether the service
     ended the connection. (Whoever ends a request early is taken for gone, and hears nothing.)"""
     data = data.replace(b"HOST", b"127.0.0.1:%d" % port).replace(b"TOKEN", token.encode())
@@ -72,7 +81,7 @@ def exchange(port: int, token: str, data: bytes, *, cut: int, patience_seconds: 
     with connection, contextlib.suppress(ConnectionError):
         connection.sendall(data[:cut])
         connection.sendall(data[cut:])
-        got, ended = _received(connection, _LINGER_SECONDS)
+        got, ended = _received(connection, linger_seconds)
         if not ended:
             connection.shutdown(socket.SHUT_WR)
             more, ended = _received(connection, patience_seconds)
@@ -194,7 +203,9 @@ class Process(Target):
 
     def attempt(self, data: bytes) -> Outcome:
         # A reply may be long; whoever has waited so long leaves, which ends it.
-        got, ended = exchange(self._port, self._token, data, cut=len(data) // 3, patience_seconds=3.0)
+        got, ended = exchange(
+            self._port, self._token, data, cut=len(data) // 3, patience_seconds=3.0, linger_seconds=0.6
+        )
         expect(self._process.poll() is None, "allie serve has ended")
         if not ended and not got:
             self._must_answer()
