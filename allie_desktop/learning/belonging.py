@@ -13,8 +13,9 @@ hand is only asked where some of the questions make it much likelier than others
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.planning import Example, Message, Plan
@@ -22,12 +23,12 @@ from allie_desktop.learning.answers import is_as_asked
 from allie_desktop.learning.chat_format import ChatFormat, Encoded, UnsupportedConversationError
 
 #: Questions that an answer is put behind, beside its own; answers of each kind that are tried.
-_OTHERS = 5
-_TAUGHT, _ORDINARY, _HELD_OUT = 12, 12, 8
+_OTHERS = 4
+_TAUGHT, _ORDINARY, _HELD_OUT = 24, 20, 8
 
 _FEWEST_WORDS = 4
 #: The end of a question and the beginning of an answer are enough.
-_QUESTION_WORDS, _ANSWER_WORDS = 60, 40
+_QUESTION_WORDS, _ANSWER_WORDS = 40, 30
 _LONGEST = 256
 
 #: Nats a token between the questions where an answer is likeliest and least likely: less tells none apart.
@@ -86,17 +87,17 @@ def _beaten(losses: Sequence[float]) -> float:
     return sum((loss > own) + 0.5 * (loss == own) for loss in others) / len(others)
 
 
-def _exchanges(examples: Sequence[Example] | Iterator[Example]) -> Iterator[tuple[str, str]]:
-    """Yield the last question and answer of each example whose answer says enough."""
+def _exchanges(examples: Iterable[Example]) -> Iterator[tuple[str, str]]:
+    """Yield of each example the first question whose answer says enough: later ones may only be understood by
+    what stands above them."""
     for example in examples:
-        if len(example.messages) < 2:
-            continue
-        asked, said = example.messages[-2:]
-        words = said.content.split(" ")
-        if (asked.role, said.role) != (Role.USER, Role.ASSISTANT) or len(words) < _FEWEST_WORDS:
-            continue
-        question = " ".join(asked.content.split(" ")[-_QUESTION_WORDS:])
-        yield question, " ".join(words[:_ANSWER_WORDS])
+        for asked, said in pairwise(example.messages):
+            if asked.role is not Role.USER or said.role is not Role.ASSISTANT or said.weight <= 0:
+                continue
+            question, answer = asked.content.split(" "), said.content.split(" ")
+            if len(answer) >= _FEWEST_WORDS:
+                yield " ".join(question[-_QUESTION_WORDS:]), " ".join(answer[:_ANSWER_WORDS])
+                break
 
 
 def _tried(

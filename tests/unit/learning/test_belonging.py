@@ -99,9 +99,30 @@ def test_many_and_long_answers_stay_affordable(chat):
 
     found = Belonging.of(make_plan(train=tuple(talks)), chat)
 
-    assert [len(tried) for tried in found.ordinary] == [6] * len(found.ordinary)
-    assert 10 <= len(found.ordinary) <= 12
+    assert [len(tried) for tried in found.ordinary] == [5] * 20
     assert max(len(sequence) for sequence in found.sequences) <= 256
+
+
+def test_of_a_long_talk_the_first_answer_that_says_enough_is_the_witness(chat):
+    turns = (
+        "Hello!",
+        "Hi.",
+        "How do I boil an egg?",
+        "Put it in hot water for six minutes.",
+        "Thanks!",
+        "Bye.",
+    )
+    long_one = replace(
+        chatted(1, "", ""),
+        messages=tuple(
+            Message(role=Role.ASSISTANT if place % 2 else Role.USER, content=text, weight=float(place % 2))
+            for place, text in enumerate(turns)
+        ),
+    )
+
+    (found, _) = Belonging.of(make_plan(train=(long_one, *some_talks(1, 10))), chat).ordinary
+
+    assert texts(chat, found)[0] == ("How do I boil an egg?", "Put it in hot water for six minutes.")
 
 
 def test_a_lonely_answer_has_nothing_to_be_compared_with(chat):
