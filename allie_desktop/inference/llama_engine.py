@@ -30,6 +30,7 @@ from allie_desktop.inference.chat_template import ChatTemplate
 from allie_desktop.inference.context_pool import ContextPool, Lease
 from allie_desktop.inference.context_window import fit
 from allie_desktop.models.gguf_header import GgufHeader
+from allie_desktop.resident_memory import give_back
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class LlamaEngine:
         self._running = 0
         self._idle = threading.Condition()
         self._server: Any = _start(base, header, adapter, threads, self._context, slots)
-        _give_back_memory()
+        give_back()
 
     @property
     def context_tokens(self) -> int:
@@ -138,7 +139,7 @@ class LlamaEngine:
                 return
         with _one_at_a_time:
             self._server = None
-        _give_back_memory()
+        give_back()
 
     def _count(self, text: str, counted: dict[str, int], watch: _Watch) -> int:
         """Return the tokens of a prompt: exactly, or for a short one at least as many."""
@@ -400,13 +401,6 @@ def _hidden_socket(params: Any) -> Iterator[None]:
         yield
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _give_back_memory() -> None:
-    """Return freed memory to the system; the C library would keep it for later."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 @cache

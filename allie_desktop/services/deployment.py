@@ -331,7 +331,9 @@ class Deployment:
         episodes = self._episodes.latest(limit=self._episodes.count())
         as_of = next((one.created_at for one in episodes if one.version == name), None)
         if as_of is None:
-            as_of = self._versions.get(name).metadata.created_at if self._is_there(name) else self._clock.now()
+            as_of = (
+                self._versions.get(name).metadata.created_at if self._is_there(name) else self._clock.now()
+            )
         self._conversations.mark_learned(
             self._conversations.learned_by(name), version=name, at=self._clock.now(), as_of=as_of
         )

@@ -20,12 +20,12 @@ from allie_desktop.domain.errors import AllieError
 from allie_desktop.domain.events import CandidateWritten, WorkerEvent
 from allie_desktop.domain.lifecycle import EpisodeState
 from allie_desktop.domain.requests import Notice
+from allie_desktop.resident_memory import give_back
 from allie_desktop.services.background import Background, Order, Standing, pause_moment
 from allie_desktop.services.episode_result import EpisodeResult
 from allie_desktop.services.yielding import Stage, Yielding
 from allie_desktop.ui.backend import HISTORY, Backend
 from allie_desktop.ui.notifications import Notifier, notifier_of_this_system
-from allie_desktop.ui.resident_memory import give_back
 from allie_desktop.ui.session_signals import SessionSignals, SleepInhibitor
 from allie_desktop.ui.single_instance import QUIT, SingleInstance
 from allie_desktop.ui.threads import BackgroundThread, EpisodeThread

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import ExitStack
 from random import Random
 
 from allie_desktop.ui.chat.completions import Piece, health_status, interpret
@@ -68,4 +70,72 @@ class Streams(Target):
         return Outcome.TAKEN if any(isinstance(what, Piece) for what in said) else Outcome.REFUSED
 
 
-TARGETS = (Streams,)
+_MARKDOWN = (
+    "# ", "###### ", "- ", "* ", "1. ", "999999999. ", "> ", "> > ", "    ", "\t", "```", "```python\n", "~~~", "`", "``", "**", "*",
+    "_", "__", "~~", "|", "| a | b |\n|---|:-:|\n| 1 | 2 |\n", "|-|", "---\n", "===\n", "***", "[a](b)", "[a](javascript:x)",
+    "![a](file:///etc/passwd)", "![", "](", "[x]: http://a\n", "[^1]", "- [ ] ", "- [x] ", "<b>", "<img src=x>", "<script>",
+    "&amp;", "&#0;", "&#x110000;", "\\", "\n", "\n\n", "\r", "\u2028", "\u202e", "\x00", "\ud800", "$$", "http://a.b/c",
+    "www.a.b", "a@b.c", "<http://a>", "<!--", "-->", "word ", "Ω", "🦊", "\u0301", "  \n",
+)  # fmt: skip
+
+
+_WHOLE_LINES = 4000  # characters; in a longer text, lines may be cut elsewhere
+
+
+class Markdown(Target):
+    """A reply's Markdown, cut into blocks and shown: Qt neither ends the program nor takes long."""
+
+    name = "chat-markdown"
+    group = "chat"
+    share = 3
+    memory_bytes = None  # Qt reserves address space
+
+    def prepare(self, stack: ExitStack) -> None:
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+        from PySide6.QtGui import QGuiApplication
+
+        self._application = QGuiApplication.instance() or QGuiApplication([])
+
+    def make(self, random: Random) -> bytes:
+        match random.randrange(4):
+            case 0:
+                text = "".join(random.choices(_MARKDOWN, k=random.randint(1, 60)))
+            case 1:
+                text = random.choice(_MARKDOWN) * random.choice((3, 30, 300, 3000)) + random.choice(_MARKDOWN)
+            case 2:
+                pieces = random.choices(_MARKDOWN, k=3)
+                text = "".join(random.choices(pieces, k=random.choice((10, 100, 1000))))
+            case _:
+                text = mad_english(random, longest=20_000)
+        return text.encode("utf-8", "surrogatepass")
+
+    def attempt(self, data: bytes) -> Outcome:
+        from allie_desktop.ui.chat.blocks import Code, MarkdownSplitter, Prose, joined, split
+        from allie_desktop.ui.chat.documents import SafeDocument, fill_markdown, fill_plain
+        from allie_desktop.ui.theme import LIGHT
+
+        text = data.decode("utf-8", "surrogatepass")
+        blocks = split(text)
+        splitter = MarkdownSplitter()
+        step = max(1, len(text) // 50)
+        for at in range(0, len(text), step):
+            splitter.feed(text[at : at + step])
+            assert splitter.tail is None or splitter.tail.text is not None
+        splitter.finish()
+        came = joined(splitter.take())
+        if len(text) < _WHOLE_LINES and "\r" not in text:
+            expect(came == blocks, "the blocks depend on how the text came")
+        code = 0
+        for block in joined(blocks):
+            document = SafeDocument()
+            if isinstance(block, Prose):
+                fill_markdown(document, block.text, LIGHT, 10.0)
+            else:
+                fill_plain(document, block.text)
+            code += isinstance(block, Code)
+            document.setTextWidth(400)
+            document.size()
+        return Outcome.REFUSED if code else Outcome.TAKEN
+
+
+TARGETS = (Streams, Markdown)

@@ -18,6 +18,7 @@ INPUTS = {
     "api-serve": 0,
     "api-bytes": 60,
     "chat-streams": 150,
+    "chat-markdown": 60,
     "import-zips": 100,
     "protocol-workers": 15,
 }

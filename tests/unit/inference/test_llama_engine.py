@@ -16,9 +16,9 @@ from allie_desktop.domain.errors import BadInputError, CorruptModelError, ModelE
 from allie_desktop.domain.planning import Message
 from allie_desktop.inference import llama_engine
 from allie_desktop.inference.gguf_adapter import convert_adapter
-from allie_desktop.models.gguf_header import read_header
 from allie_desktop.inference.llama_engine import LlamaEngine
 from allie_desktop.inference.prompts import PromptTooLongError, user_prompt
+from allie_desktop.models.gguf_header import read_header
 
 GREEDY = GenerationOptions(max_tokens=24, temperature=0.0)
 QUESTIONS = ["Hello there", "What is my sister called?", "¿Qué? 你好 🙂", "My dog is a beagle"]

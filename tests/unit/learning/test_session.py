@@ -33,7 +33,10 @@ def session(tmp_path):
     """A session that is about to train."""
     tokenizer = chatml_tokenizer()
     loaded = SimpleNamespace(
-        tokenizer=tokenizer, model=tiny_llama(len(tokenizer)), device=SimpleNamespace(type="cpu"), dtype="float32"
+        tokenizer=tokenizer,
+        model=tiny_llama(len(tokenizer)),
+        device=SimpleNamespace(type="cpu"),
+        dtype="float32",
     )
     job = Job(
         episode_id="e1",

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
 
 PROGRAM = """
 import json, sqlite3, ssl
-from allie_desktop.ui.resident_memory import give_back
+from allie_desktop.resident_memory import give_back
 
 def files():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssFile"))
