@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from allie_desktop.domain.conversation import Conversation, Refusal
@@ -25,6 +26,11 @@ AUTO = "auto"
 
 #: Refusals told one by one in one reading; those beyond are counted, and told in one sentence.
 MAXIMUM_REFUSALS = 10_000
+
+#: Refused records after which the rest is left unread, unless there were conversations among them: a small
+#: archive can unpack to twenty millions, which take a minute.
+MAXIMUM_REFUSED = 200_000
+_REFUSED_FOR_EACH_KEPT = 1_000
 
 #: Every importer, in the order in which they are asked whether a file is theirs.
 IMPORTERS: tuple[Importer, ...] = (
@@ -105,14 +111,22 @@ def _unfit(path: Path) -> ImportFileError:
 
 
 def _bounded(path: Path, importers: tuple[Importer, ...]) -> Iterator[Conversation | Refusal]:
-    refused = 0
-    for importer in importers:
-        for outcome in importer.read(path):
-            if isinstance(outcome, Refusal):
-                refused += 1
-                if refused > MAXIMUM_REFUSALS:
-                    continue
-            yield outcome
+    refused = kept = 0
+    for outcome in chain.from_iterable(importer.read(path) for importer in importers):
+        if isinstance(outcome, Refusal):
+            refused += 1
+            if refused > max(MAXIMUM_REFUSED, _REFUSED_FOR_EACH_KEPT * kept):
+                yield Refusal(
+                    file=shown(path),
+                    line=None,
+                    reason=f"More than {refused - 1:,} were refused in the same way; the rest was not read.",
+                )
+                return
+            if refused > MAXIMUM_REFUSALS:
+                continue
+        else:
+            kept += 1
+        yield outcome
     if refused > MAXIMUM_REFUSALS:
         more = refused - MAXIMUM_REFUSALS
         yield Refusal(file=shown(path), line=None, reason=f"{more:,} more were refused in the same way.")

@@ -122,7 +122,7 @@ class TextFiles(_Imports):
     """Files of text in any format, read by their own importer, by another one, or by whichever fits."""
 
     name = "import-files"
-    share = 14
+    share = 9
 
     def make(self, random: Random) -> bytes:
         """The first line names the format to read by and the file's name; the rest is the file."""
@@ -187,7 +187,7 @@ class Archives(_Imports):
     """Zips: with conversations in them, damaged, encrypted, odd in their names, or far larger inside than out."""
 
     name = "import-zips"
-    share = 4
+    share = 2.5
 
     def make(self, random: Random) -> bytes:
         buffer = io.BytesIO()
@@ -328,7 +328,7 @@ class Folders(_Imports):
     """Folders as Jan and other programs keep them, with files that do not belong there."""
 
     name = "import-folders"
-    share = 1.5
+    share = 1
 
     def make(self, random: Random) -> bytes:
         """A JSON object of file names and their texts (Latin-1, so that every byte can be told)."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from allie_desktop.cli.preferences import parsed
-from allie_desktop.domain.conversation import MAXIMUM_TURN_CHARACTERS
+from allie_desktop.domain.conversation import MAXIMUM_TURN_CHARACTERS, Conversation
 from allie_desktop.domain.errors import (
     BadInputError,
     CorruptModelError,
@@ -21,7 +21,7 @@ from allie_desktop.domain.errors import (
 )
 from allie_desktop.domain.settings import option_specs
 from allie_desktop.domain.versions import ActivePointer, VersionName
-from allie_desktop.imports.registry import read
+from allie_desktop.imports.registry import MAXIMUM_REFUSALS, read
 from allie_desktop.inference.gguf_adapter import convert_adapter
 from allie_desktop.ipc.draft_file import forget_drafts
 from allie_desktop.ipc.process import end_leftover
@@ -189,3 +189,17 @@ def test_the_longest_turn_of_nothing_but_numbers_is_redacted_in_time() -> None:
 @pytest.mark.timeout(30)
 def test_a_reply_of_nothing_but_lines_is_judged_in_time() -> None:
     assert judged("No, " + "\n" * 200_000 + "x") is Reply.DECLINES
+
+
+@pytest.mark.timeout(60)
+def test_a_small_archive_of_millions_of_empty_records_is_left_in_time(tmp_path: Path) -> None:
+    path = tmp_path / "export.zip"
+    talk = {"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.jsonl", json.dumps(talk) + "\n" + "{}\n" * 20_000_000)
+
+    first, *refusals = read(path)
+
+    assert isinstance(first, Conversation)
+    assert len(refusals) == MAXIMUM_REFUSALS + 1
+    assert refusals[-1].reason == "More than 200,000 were refused in the same way; the rest was not read."
