@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
+from pathlib import Path
 from random import Random
 
 from tests.fuzz.target import Outcome, ServerFaultError, Target
@@ -73,8 +75,10 @@ class Starts(_Ill):
 
     name = "starts"
 
-    def attempt(self, data: bytes) -> Outcome:
+    def prepare(self, stack: ExitStack) -> None:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-        (self.folder.parent / os.environ["ILL_PID_FILE"]).write_text(str(child.pid))
+        Path(os.environ["ILL_PID_FILE"]).write_text(str(child.pid))
+
+    def attempt(self, data: bytes) -> Outcome:
         while True:
             time.sleep(0.1)
