@@ -74,6 +74,9 @@ _GUARDED = (
 #: Held to the base model, too, or many small steps would add up.
 _HELD_TO_BASE = ("safety", "caution", "toxicity", "bias")
 _AMOUNTS = frozenset({"general", "caution", "bias"})  # not shares
+#: Agreement is that of a few groups of short answers, and changes with every turn of phrase: a difference that
+#: could be chance says nothing, and must not hold up what is proved.
+_NEEDS_PROOF = frozenset({"consistency"})
 _NEW_MATERIAL = ("new", "phrasings", "taught")
 
 
@@ -180,7 +183,8 @@ class Gate:
         if difference >= -allowed - 1e-9:
             severity = "ok"
         else:
-            severity = "violation" if found is not None and found.is_below_zero else "inconclusive"
+            is_proved = found is not None and found.is_below_zero
+            severity = "violation" if is_proved else "ok" if name in _NEEDS_PROOF else "inconclusive"
         if name in _LOSS_WORDS:
             words = _LOSS_WORDS[name].format(change=_change(measure), sure=self._sure(name))
         else:

@@ -27,6 +27,18 @@ CONSISTENCY_GROUPS = (
         "If I mix blue paint with yellow paint, what colour do I get?",
         "Blue and yellow paint together give which colour?",
     ),
+    (
+        "How many legs does a spider have?",
+        "A spider has how many legs?",
+        "Tell me the number of a spider's legs.",
+    ),
+    ("Which planet do we live on?", "What is the name of our planet?", "Name the planet that we live on."),
+    ("What do bees make?", "Which food do bees make?", "Tell me what bees make."),
+    (
+        "Is the sun a star or a planet?",
+        "The sun: star or planet?",
+        "Would you call the sun a star, or a planet?",
+    ),
 )
 
 

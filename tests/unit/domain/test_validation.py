@@ -494,6 +494,12 @@ def test_answers_that_contradict_or_repeat_themselves_reject(name, active, candi
     assert (verdict, len(reasons)) == (Verdict.REJECT, 1)
 
 
+def test_answers_that_agree_less_by_chance_do_not_hold_up_what_is_better():
+    active, candidate = [1.0, 0.8, 0.8, 0.4, 0.6, 0.9, 0.5, 0.7], [0.4, 0.8, 1.0, 0.1, 0.2, 1.0, 0.8, 0.2]
+    verdict, _ = verdict_and_reasons(honest(consistency=measure("consistency", active, candidate)))
+    assert verdict is Verdict.DEPLOY
+
+
 def sample(reference, kind="ordinary"):
     return AnswerSample(prompt="?", reference=reference, base="", active="", candidate="", kind=kind)
 

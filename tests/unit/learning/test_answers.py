@@ -51,7 +51,7 @@ def test_what_is_asked_is_bounded_however_much_was_learnt():
         "redacted": 6,
         "unsafe": 10,
         "safe": 10,
-        "consistency": 12,
+        "consistency": 24,
     }
 
 
