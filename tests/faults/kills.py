@@ -18,10 +18,11 @@ import logging
 import os
 import sys
 import time
+import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 if __package__ in (None, ""):  # started as a script
     sys.path[0] = str(Path(__file__).resolve().parents[2])
@@ -45,9 +46,12 @@ def main(arguments: list[str] | None = None) -> int:
         before = json.loads(options.append.read_text("utf-8"))
     began = time.monotonic()
     logging.disable()  # what the program says of every kill is not what is asked here
-    episodes = before + _run_lanes(options, before, began + 60 * options.minutes)
-    if out is not None:
-        out.write_text(json.dumps(episodes, indent=1), "utf-8")
+    episodes = list(before)
+    for episode in _run_lanes(options, before, began + 60 * options.minutes):
+        episodes.append(episode)
+        print(_line(episode), file=sys.stderr, flush=True)
+        if out is not None:  # at once: whoever breaks off keeps what there is
+            out.write_text(json.dumps(episodes, indent=1), "utf-8")
     kills = [kill for episode in episodes for kill in episode["kills"]]
     print(table(kills))
     print()
@@ -62,11 +66,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run_lanes(
     options: argparse.Namespace, before: list[dict[str, Any]], ends: float
-) -> list[dict[str, Any]]:
-    """Share what is left of the kills among processes; return their episodes."""
+) -> Iterator[dict[str, Any]]:
+    """Share what is left of the kills among processes; yield their episodes as they end."""
     left = options.kills - sum(len(episode["kills"]) for episode in before)
     if left <= 0:
-        return []
+        return
     os.environ["OMP_NUM_THREADS"] = "1"  # not by torch, whose threads would not survive the forks below
     # Loaded once, so that every start of the program does not have to; workers load it themselves.
     import peft
@@ -78,31 +82,32 @@ def _run_lanes(
     assert transformers.LlamaForCausalLM
     transformers.logging.disable_progress_bar()
     gc.freeze()
-    pipes = []
+    read_end, write_end = os.pipe()
     for number in range(options.lanes):
         share = left // options.lanes + (number < left % options.lanes)
-        read_end, write_end = os.pipe()
         if os.fork() == 0:
             os.close(read_end)
-            with os.fdopen(write_end, "w") as stream:
-                try:
-                    with Lane(f"{options.seed}.{len(before)}.{number}") as lane:
-                        for episode in lane.episodes(share, ends):
-                            stream.write(json.dumps(episode) + "\n")
-                            stream.flush()
-                            print(_line(episode), file=sys.stderr, flush=True)
-                finally:
-                    stream.flush()
-            os._exit(0)
-        os.close(write_end)
-        pipes.append(read_end)
-    episodes = []
-    for read_end in pipes:
-        with os.fdopen(read_end) as stream:
-            episodes += [json.loads(line) for line in stream]
-    for _ in pipes:
-        os.wait()
-    return episodes
+            _run_lane(f"{options.seed}.{len(before)}.{number}", share, ends, write_end)
+    os.close(write_end)
+    with os.fdopen(read_end) as stream:
+        for line in stream:
+            yield json.loads(line)
+    if sum(os.wait()[1] for _ in range(options.lanes)):
+        raise SystemExit("A lane broke down.")
+
+
+def _run_lane(name: str, kills: int, ends: float, write_end: int) -> NoReturn:
+    status = 1
+    try:
+        with Lane(name) as lane:
+            for episode in lane.episodes(kills, ends):
+                os.write(
+                    write_end, json.dumps(episode).encode() + b"\n"
+                )  # shorter than what is written whole
+        status = 0
+    except Exception:  # noqa: BLE001 - said here, for nobody is left to say it
+        traceback.print_exc()
+    os._exit(status)
 
 
 def _line(episode: dict[str, Any]) -> str:
