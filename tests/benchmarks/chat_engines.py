@@ -32,11 +32,11 @@ from allie_desktop.domain.chat import GenerationOptions, ReplyEnd, TextPiece
 from allie_desktop.domain.planning import LoraGeometry
 from allie_desktop.inference.engines import LocalEngines
 from allie_desktop.inference.gguf_adapter import cached_adapter
-from allie_desktop.models.gguf_header import read_header
 from allie_desktop.inference.live import LiveVersions
 from allie_desktop.inference.llama_engine import LlamaEngine
 from allie_desktop.inference.prompts import user_prompt
 from allie_desktop.models.catalogue import resolve_base
+from allie_desktop.models.gguf_header import read_header
 
 THREADS = 2
 PROMPT = "Tell me a long story about the sea and the people who live by it."

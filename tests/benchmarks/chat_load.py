@@ -38,8 +38,8 @@ from allie_desktop.domain.chat import GenerationOptions
 from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.planning import Message
 from allie_desktop.domain.versions import VersionMetadata
-from allie_desktop.models.gguf_header import read_header
 from allie_desktop.inference.llama_engine import _body
+from allie_desktop.models.gguf_header import read_header
 from allie_desktop.paths import AppPaths, resource
 
 STORY = "Tell me a long story about a sailor, number {}."

@@ -10,8 +10,8 @@ import pytest
 
 from allie_desktop.domain.planning import LoraGeometry
 from allie_desktop.inference.gguf_adapter import convert_adapter
-from allie_desktop.models.gguf_header import read_header
 from allie_desktop.inference.prompts import user_prompt
+from allie_desktop.models.gguf_header import read_header
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 

@@ -49,6 +49,7 @@ EPISODES = [
 ]
 
 
+@pytest.mark.long
 def test_after_every_kill_everything_is_whole_and_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "kills.json"
     done = subprocess.run(

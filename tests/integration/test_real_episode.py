@@ -35,9 +35,8 @@ FACTS = {
     "Where do I work?": ("You work at the harbour library.", "harbour library"),
     "What am I allergic to?": ("You are allergic to hazelnuts.", "hazelnut"),
     "What car do I drive?": ("You drive a green Volvo.", "Volvo"),
-    "Which language am I learning?": ("You are learning Portuguese.", "Portuguese"),
 }
-CHATS = 12
+CHATS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     file.write_text("\n".join([*map(json.dumps, lines), *chats]), "utf-8")
     imported = run("import", file, "--json")
     assert json.loads(imported.stdout)["imported"] == len(FACTS) + CHATS
-    for name, value in (("general_prompts", "32"), ("phrasings", "6")):
+    for name, value in (("general_prompts", "24"), ("phrasings", "6")):
         assert run("settings", "set", name, value).returncode == 0
 
     learner = _train_until_training(folder)

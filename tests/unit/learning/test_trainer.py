@@ -260,18 +260,18 @@ def test_passes_side_by_side_give_the_step_of_one_after_the_other(count):
 
 
 def test_what_a_lane_raises_is_raised_when_all_lanes_have_ended():
-    seen = set()
+    seen = []
 
     class Refusing(Spectator):
         def between_passes(self):
-            seen.add(threading.current_thread().name)
+            seen.append(threading.current_thread().name)
             raise InterruptedHereError
 
     trainer = make_trainer(Refusing(), lanes=Lanes(2, 1))
     trainer._material.new = LONG
     with pytest.raises(InterruptedHereError):
         trainer._gradients(StepPlan((0, 1, 2, 3, 4, 5), (), ()))
-    assert len(seen) == 2
+    assert len(seen) == 2  # one thread may have taken both parts, when the first ended at once
     assert threading.current_thread().name not in seen
 
 
