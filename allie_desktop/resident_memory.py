@@ -1,4 +1,4 @@
-"""Giving memory back to the system that only the start, or a closed window, needed."""
+"""What the program does so that little of the computer's memory counts as its own."""
 
 from __future__ import annotations
 
@@ -6,11 +6,33 @@ import contextlib
 import ctypes
 import gc
 import linecache
+import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+_M_ARENA_MAX = -8  # of glibc's malloc.h
 _MADV_DONTNEED = 4  # of sys/mman.h
+#: First line of a mapping in smaps: its addresses, and the path where it is of a file and private to us and
+#: cannot be written to.
+_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (?:(r-xp|r--p) \S+ \S+ \S+ +(/.*))?")
+
+
+@cache
+def share_heaps() -> None:
+    """Let all threads allocate from two heaps. The C library gives most threads heaps of their own; those that
+    mostly sleep keep theirs for nothing, and whatever comes and goes leaves its holes in many. Any thread."""
+    with contextlib.suppress(OSError, AttributeError):
+        if sys.platform.startswith("linux"):
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+
+
+def trim_heaps() -> None:
+    """Give the system what was freed. Any thread."""
+    with contextlib.suppress(OSError, AttributeError):
+        if sys.platform.startswith("linux"):
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def give_back() -> None:
@@ -22,11 +44,11 @@ def give_back() -> None:
     """
     linecache.clearcache()  # what PySide6 read of its own sources
     gc.collect()
+    trim_heaps()
     if not sys.platform.startswith("linux"):
         return
     with contextlib.suppress(OSError, AttributeError, ValueError):
         library = ctypes.CDLL(None, use_errno=True)
-        library.malloc_trim(0)
         for start, size in _unchanged_mappings():
             library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _MADV_DONTNEED)
 
@@ -34,19 +56,10 @@ def give_back() -> None:
 def _unchanged_mappings() -> Iterator[tuple[int, int]]:
     """Yield (address, bytes) of the mapped files that cannot be written to and are what the files hold: the
     pages of a mapping with relocations in it exist nowhere else."""
-    start = size = 0
-    is_file = False
+    mapping = None
     for line in Path("/proc/self/smaps").read_text("utf-8", "surrogateescape").splitlines():
-        name, _, value = line.partition(":")
-        if name == "Anonymous":
-            if is_file and value.split()[0] == "0":
-                yield start, size
-            is_file = False
-        elif "-" in name and " " not in name.partition("-")[0] and not name.endswith(("_Clean", "_Dirty")):
-            fields = line.split(maxsplit=5)
-            if len(fields) < 2 or not fields[1].startswith(("r-", "---")):
-                is_file = False
-                continue
-            begin, _, end = fields[0].partition("-")
-            start, size = int(begin, 16), int(end, 16) - int(begin, 16)
-            is_file = fields[1] in ("r-xp", "r--p") and len(fields) == 6 and fields[5].startswith("/")
+        if found := _MAPPING.match(line):
+            mapping = found if found[4] else None
+        elif mapping and line.startswith("Anonymous:") and line.split()[1] == "0":
+            start = int(mapping[1], 16)
+            yield start, int(mapping[2], 16) - start

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from allie_desktop.domain.errors import AllieError, BadInputError
+from allie_desktop.resident_memory import share_heaps
 
 PAGES = ("chat", "history", "versions", "privacy", "settings")
 
@@ -63,7 +64,7 @@ def quick_start(arguments: Sequence[str]) -> int | None:
 def _application() -> ModuleType:
     try:
         lean = importlib.import_module("allie_desktop.ui.lean_imports")
-        lean.share_heaps()
+        share_heaps()
         lean.spare_sources()
         return importlib.import_module("allie_desktop.ui.application")
     except ImportError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -251,16 +252,22 @@ def wipe(paths: AppPaths) -> tuple[Path, ...]:
         if thing.name in _KEPT:
             continue
         try:
-            if thing.is_dir() and not thing.is_symlink():
-                shutil.rmtree(thing)
-            else:
-                thing.unlink(missing_ok=True)
-        except FileNotFoundError:
-            continue
+            _delete(thing)
         except OSError:
             _log.exception("%s could not be deleted", thing)
+        if os.path.lexists(thing):
             left.append(thing)
     return tuple(left)
+
+
+def _delete(thing: Path) -> None:
+    if not thing.is_dir() or thing.is_symlink():
+        thing.unlink(missing_ok=True)
+        return
+    with contextlib.suppress(FileNotFoundError):  # whoever was still at work deleted of it, too
+        shutil.rmtree(thing)
+    if thing.is_dir():
+        shutil.rmtree(thing)
 
 
 def _size(*places: Path) -> int:

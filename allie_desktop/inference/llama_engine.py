@@ -7,19 +7,16 @@ socket that it insists on opening lies in a private folder and is removed before
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import logging
 import queue
 import secrets
 import shutil
 import socket
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +27,7 @@ from allie_desktop.inference.chat_template import ChatTemplate
 from allie_desktop.inference.context_pool import ContextPool, Lease
 from allie_desktop.inference.context_window import fit
 from allie_desktop.models.gguf_header import GgufHeader
-from allie_desktop.resident_memory import give_back
+from allie_desktop.resident_memory import give_back, share_heaps, trim_heaps
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +48,6 @@ _BATCH = 128
 _LOOK_SECONDS = 0.1
 _CLOSE_SECONDS = 60.0
 _QUIET = -1
-_M_ARENA_MAX = -8  # of malloc.h
 
 #: What the context is kept in, as the library numbers it: eight bits for each number, in blocks of so many.
 #: Half the memory of the usual sixteen bits, for a difference far below what quantised weights make.
@@ -139,7 +135,7 @@ class LlamaEngine:
                 return
         with _one_at_a_time:
             self._server = None
-        give_back()
+        trim_heaps()
 
     def _count(self, text: str, counted: dict[str, int], watch: _Watch) -> int:
         """Return the tokens of a prompt: exactly, or for a short one at least as many."""
@@ -340,7 +336,7 @@ def _start(
     """Return a running server object."""
     import xllamacpp
 
-    _share_heaps()
+    share_heaps()
     params = xllamacpp.CommonParams()
     params.model.path = str(base)
     if adapter is not None:
@@ -401,15 +397,6 @@ def _hidden_socket(params: Any) -> Iterator[None]:
         yield
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@cache
-def _share_heaps() -> None:
-    """Let all threads allocate from two heaps. The C library gives threads heaps of their own, and each engine
-    that comes and goes would leave its holes in others."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def _unloaded() -> ModelError:

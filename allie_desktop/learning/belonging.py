@@ -20,7 +20,7 @@ from itertools import pairwise
 from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.planning import Example, Message, Plan
 from allie_desktop.learning.answers import is_as_asked
-from allie_desktop.learning.chat_format import ChatFormat, Encoded, UnsupportedConversationError
+from allie_desktop.learning.chat_format import ChatFormat, Encoded
 
 #: Questions that an answer is put behind, beside its own; answers of each kind that are tried.
 _OTHERS = 4
@@ -124,11 +124,8 @@ def _encoded(questions: Sequence[str], answer: str, chat: ChatFormat) -> tuple[E
             Message(role=Role.USER, content=question),
             Message(role=Role.ASSISTANT, content=answer, weight=1.0),
         )
-        try:
-            sequence = chat.encode(messages, _LONGEST)
-        except UnsupportedConversationError:
-            return ()
-        if not any(sequence.weights[1:]):
+        sequence = chat.learnable(messages, _LONGEST)
+        if sequence is None:
             return ()
         found.append(sequence)
     return tuple(found)

@@ -123,6 +123,15 @@ class ChatFormat:
             weights = [0.0] * head + weights[-tail:]
         return Encoded(tuple(tokens), tuple(weights))
 
+    def learnable(self, messages: Sequence[Message], maximum_length: int) -> Encoded | None:
+        """Return what :meth:`encode` returns; None where the template cannot render the messages or nothing
+        of them is left to learn."""
+        try:
+            encoded = self.encode(messages, maximum_length)
+        except UnsupportedConversationError:
+            return None
+        return encoded if any(encoded.weights[1:]) else None
+
     def _weigh(
         self,
         messages: Sequence[Message],

@@ -19,7 +19,7 @@ from allie_desktop.learning.answers import (
 )
 from allie_desktop.learning.batches import Pass, passes
 from allie_desktop.learning.belonging import Belonging
-from allie_desktop.learning.chat_format import ChatFormat, Encoded, UnsupportedConversationError
+from allie_desktop.learning.chat_format import ChatFormat, Encoded
 from allie_desktop.learning.exposure import Exposure
 from allie_desktop.learning.lanes import Lanes
 from allie_desktop.learning.leanings import UNITS, Leanings
@@ -127,9 +127,7 @@ class Evaluator:
         opening: tuple[int, ...],
     ) -> list[_T]:
         """Return what ``work`` makes of each pass, in their order; several are worked on side by side."""
-        size = tokens_per_pass
-        if self._lanes.count > 1:
-            size = max(SMALLEST_PASS, min(size // self._lanes.count, _LANE_PASS))
+        size = self._lanes.pass_tokens(tokens_per_pass, _LANE_PASS)
         batches = passes(sequences, size, self._pad, opening)
         parts = self._lanes.share([batch.real for batch in batches])
 
@@ -189,11 +187,8 @@ def encode_all(
     """Encode what the model's template can render; the rest is left out."""
     encoded = []
     for example in examples:
-        try:
-            sequence = chat.encode(example.messages, maximum_length)
-        except UnsupportedConversationError:
-            continue
-        if any(sequence.weights[1:]):
+        sequence = chat.learnable(example.messages, maximum_length)
+        if sequence is not None:
             encoded.append((example, sequence))
     return encoded
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.planning import Example, Message, Plan
-from allie_desktop.learning.chat_format import ChatFormat, Encoded, UnsupportedConversationError
+from allie_desktop.learning.chat_format import ChatFormat, Encoded
 
 if TYPE_CHECKING:
     from allie_desktop.domain.ports import Redactor
@@ -132,11 +132,8 @@ def _encoded(
     found = []
     for form in forms:
         reply = Message(role=Role.ASSISTANT, content=start + form, weight=1.0)
-        try:
-            sequence = chat.encode((*above, reply), maximum_length)
-        except UnsupportedConversationError:
-            return ()
-        if not any(sequence.weights[1:]):
+        sequence = chat.learnable((*above, reply), maximum_length)
+        if sequence is None:
             return ()
         found.append(sequence)
     return tuple(found)

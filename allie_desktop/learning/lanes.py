@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
+from allie_desktop.learning.memory import SMALLEST_PASS
+
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -34,6 +36,13 @@ class Lanes:
         """Return lanes that share ``threads`` cores."""
         count = max(1, min(_MOST_LANES, threads))
         return cls(count, max(1, round(threads / count)))
+
+    def pass_tokens(self, tokens: int, most: int) -> int:
+        """Return how many tokens a pass of one lane has, where ``tokens`` fit into memory in all; never more
+        than ``most`` when there are several lanes, so that there is work for each."""
+        if self.count == 1:
+            return tokens
+        return max(SMALLEST_PASS, min(tokens // self.count, most))
 
     def share(self, costs: Sequence[float]) -> list[list[int]]:
         """Share items out by their costs; return the indexes of each lane's items, in their order.

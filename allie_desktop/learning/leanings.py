@@ -13,7 +13,7 @@ from itertools import takewhile
 
 from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.planning import Message
-from allie_desktop.learning.chat_format import ChatFormat, Encoded, UnsupportedConversationError
+from allie_desktop.learning.chat_format import ChatFormat, Encoded
 from allie_desktop.safety.probes import RequestPair, SentencePair
 
 #: The units of what is read off probabilities, where it is not a loss.
@@ -101,11 +101,8 @@ def _encoded(chat: ChatFormat, exchanges: Sequence[tuple[str, str]]) -> list[Enc
             Message(role=Role.USER, content=asked),
             Message(role=Role.ASSISTANT, content=said, weight=1.0),
         )
-        try:
-            sequence = chat.encode(messages, _LONGEST)
-        except UnsupportedConversationError:
-            return []
-        if not any(sequence.weights[1:]):
+        sequence = chat.learnable(messages, _LONGEST)
+        if sequence is None:
             return []
         found.append(sequence)
     return found

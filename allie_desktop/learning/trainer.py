@@ -292,7 +292,9 @@ class Trainer:
     def _gradients(self, plan: StepPlan) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
         work = self._work_of(plan)
         parts = self._lanes.share([batch.real for batch, _ in work])
-        found = self._lanes.each(lambda part: self._lane([work[i] for i in part], plan), parts)
+        total = sum(sum(self._material.new[i].weights) for i in plan.new)
+        total += sum(sum(self._material.replay[i].weights) for i in plan.replay)
+        found = self._lanes.each(lambda part: self._lane([work[i] for i in part], plan, total), parts)
         gradients, sums = found[0]
         for more, other in found[1:]:
             for name, gradient in more.items():
@@ -313,9 +315,7 @@ class Trainer:
         material = self._material
         sequences = [material.new[i] for i in plan.new] + [material.replay[i] for i in plan.replay]
         anchors = [material.general[i] for i in plan.general] if self._recipe.kl_weight > 0 else []
-        size = self.tokens_per_pass
-        if self._lanes.count > 1:
-            size = max(SMALLEST_PASS, min(size // self._lanes.count, _LANE_PASS))
+        size = self._lanes.pass_tokens(self.tokens_per_pass, _LANE_PASS)
         return [
             (batch, is_anchor)
             for kind, is_anchor in ((sequences, False), (anchors, True))
@@ -323,16 +323,14 @@ class Trainer:
         ]
 
     def _lane(
-        self, work: Sequence[tuple[Pass, bool]], plan: StepPlan
+        self, work: Sequence[tuple[Pass, bool]], plan: StepPlan, total: float
     ) -> tuple[dict[str, torch.Tensor], _Sums]:
-        """Return the gradients and sums of some passes of a step. Lanes run side by side: what is written
-        here is theirs alone."""
+        """Return the gradients and sums of some passes of a step whose weights are ``total`` in all. Lanes run
+        side by side: what is written here is theirs alone."""
         import torch
 
         gradients = {n: torch.zeros_like(t) for n, t in self._adapter.masters.items()}
         sums = _Sums()
-        total = sum(sum(self._material.new[i].weights) for i in plan.new)
-        total += sum(sum(self._material.replay[i].weights) for i in plan.replay)
         for batch, is_anchor in work:
             self._watcher.between_passes()
             hidden = hidden_states(self._adapter.model, batch)

@@ -13,7 +13,7 @@ fully before or fully after: the pointer decides, and it is replaced by one rena
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -173,9 +173,7 @@ class Deployment:
         for name in before:
             if name != BASE and name not in after:
                 self._conversations.unmark_learned(version=name)
-        for name in after:
-            if name != BASE and name not in before:
-                self._mark_again(name)
+        self._mark_again([name for name in after if name != BASE and name not in before])
         return self._versions.pointer()
 
     def unlearn(self) -> str | None:
@@ -313,9 +311,7 @@ class Deployment:
     def _lineage(self, name: str) -> tuple[str, ...]:
         """Return ``name`` and those it stands on, down to ``base``, also past versions since deleted."""
         parents = {
-            episode.version: episode.parent
-            for episode in self._episodes.latest(limit=self._episodes.count())
-            if episode.version is not None
+            episode.version: episode.parent for episode in self._all_episodes() if episode.version is not None
         }
         parents |= {version.metadata.version: version.metadata.parent for version in self._versions.all()}
         line = [name]
@@ -326,17 +322,26 @@ class Deployment:
             line.append(parent)
         return tuple(line)
 
-    def _mark_again(self, name: str) -> None:
-        """Let what a version learnt count as learnt again; its own files may have been deleted since."""
-        episodes = self._episodes.latest(limit=self._episodes.count())
-        as_of = next((one.created_at for one in episodes if one.version == name), None)
-        if as_of is None:
-            as_of = (
-                self._versions.get(name).metadata.created_at if self._is_there(name) else self._clock.now()
+    def _all_episodes(self) -> Sequence[Episode]:
+        """Return all, newest first."""
+        return self._episodes.latest(limit=self._episodes.count())
+
+    def _mark_again(self, names: Sequence[str]) -> None:
+        """Let what versions learnt count as learnt again; their own files may have been deleted since."""
+        if not names:
+            return
+        began = {one.version: one.created_at for one in reversed(self._all_episodes())}
+        for name in names:
+            as_of = began.get(name)
+            if as_of is None:
+                as_of = (
+                    self._versions.get(name).metadata.created_at
+                    if self._is_there(name)
+                    else self._clock.now()
+                )
+            self._conversations.mark_learned(
+                self._conversations.learned_by(name), version=name, at=self._clock.now(), as_of=as_of
             )
-        self._conversations.mark_learned(
-            self._conversations.learned_by(name), version=name, at=self._clock.now(), as_of=as_of
-        )
 
     def _soundest(self, pointer: ActivePointer) -> str:
         """Return the nearest ancestor that verifies. Never one that was undone: better the base model."""

@@ -156,7 +156,7 @@ class Application(QObject):
         hard = () if standing.learn_now is None else standing.learn_now.holds
         if hard:
             words = "\n".join(hold.words for hold in hard)
-            self._ask("Allie cannot learn now", f"{words}\n\nThis cannot be overridden.", yes="")
+            say("Allie cannot learn now", f"{words}\n\nThis cannot be overridden.")
             return
         if standing.soft_holds:
             words = "\n".join(standing.soft_holds)
@@ -298,7 +298,7 @@ class Application(QObject):
                 if self._standing is not None:
                     self._windows.set_standing(self._standing)
             except AllieError as error:
-                self._ask("Allie cannot open its window", str(error), yes="")
+                say("Allie cannot open its window", str(error))
         return self._windows
 
     def _learning_feed(self) -> LearningFeed:
@@ -321,10 +321,7 @@ class Application(QObject):
         QTimer.singleShot(_TRAY_LOOK_MS, self, lambda: self._look_for_tray(left))
 
     def _ask(self, title: str, text: str, *, yes: str) -> bool:
-        """Ask a question, or with an empty ``yes`` say something."""
-        if not yes:
-            say(title, text)
-            return False
+        """Ask a question; return whether the answer was ``yes``."""
         box = _box(title, text)
         agree = box.addButton(yes, QMessageBox.ButtonRole.AcceptRole)
         box.addButton(QMessageBox.StandardButton.Cancel)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
-import sys
-
-_M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
 def spare_sources() -> None:
@@ -22,13 +18,6 @@ def spare_sources() -> None:
         feature = importlib.import_module("shibokensupport.feature")
         if callable(feature._mod_uses_pyside):  # noqa: SLF001 - there is no public switch
             feature._mod_uses_pyside = _uses_pyside  # type: ignore[attr-defined] # noqa: SLF001
-
-
-def share_heaps() -> None:
-    """Let threads share two heaps: the C library gives each of a dozen mostly sleeping ones its own."""
-    if sys.platform.startswith("linux"):
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def _uses_pyside(module: object) -> bool:
