@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from allie_desktop.bootstrap import Program, bring_up_to_date
 from allie_desktop.domain.errors import AllieError, ModelError
 from allie_desktop.domain.events import WorkerEvent
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.domain.lifecycle import EpisodeState
 from allie_desktop.domain.preferences import Preferences
 from allie_desktop.domain.readings import Need, Readings
@@ -251,8 +251,8 @@ class _Readings:
         try:
             unfinished = self._program.episodes.unfinished()
             record = self._program.files.folder(unfinished[0].id) / "worker.pid" if unfinished else None
-            return None if record is None else int(json.loads(record.read_bytes())["pid"])
-        except (AllieError, OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            return None if record is None else int(parse_json(record.read_bytes())["pid"])
+        except (AllieError, OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
 
 

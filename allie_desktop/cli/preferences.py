@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from allie_desktop.cli.output import JsonOption, print_json, print_table, say
 from allie_desktop.domain.errors import SettingError
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.domain.options import Kind, OptionSpec
 from allie_desktop.domain.settings import Preferences, check, option_specs, saved_value
 
@@ -106,8 +106,8 @@ def parsed(spec: OptionSpec, text: str) -> object:
         return _SWITCH.get(clean.lower(), text)
     if spec.kind in (Kind.COUNT, Kind.NUMBER):
         try:
-            number = json.loads(clean)
-        except (ValueError, RecursionError):
+            number = parse_json(clean)
+        except ValueError:
             return text
         return number if isinstance(number, (int, float)) else text
     if spec.kind is Kind.MOMENT:

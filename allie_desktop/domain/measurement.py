@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from allie_desktop.domain.json_text import parse_json
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedMeasure:
@@ -121,9 +123,9 @@ def without_texts(report: bytes) -> bytes:
     Numbers stay. What cannot be read as a report becomes an empty one.
     """
     try:
-        document = json.loads(report)
+        document = parse_json(report)
         measurements = document["measurements"]
         document["measurements"] = {**measurements, "samples": [], "leaks": []}
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         document = {}
     return json.dumps(document).encode()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from allie_desktop.domain.errors import DiskFullError, ModelError, VersionCorruptError
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.models.gguf_header import GgufHeader, read_header
 
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -91,8 +91,8 @@ def _digest(file: Path) -> str:
 
 def _read_config(adapter: Path) -> Mapping[str, Any]:
     try:
-        config = json.loads((adapter / CONFIG_FILE).read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        config = parse_json((adapter / CONFIG_FILE).read_text("utf-8"))
+    except (OSError, ValueError) as error:
         raise _broken(adapter, f"{CONFIG_FILE} cannot be read") from error
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         raise _broken(adapter, f"{CONFIG_FILE} does not describe a LoRA adapter")

@@ -7,7 +7,6 @@ from one copy in memory, and decodes prompts of like length together.
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from allie_desktop.domain.errors import BadInputError, ModelError, VersionCorruptError
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.domain.planning import Message
 from allie_desktop.inference.prompts import PromptTooLongError
 from allie_desktop.models.generation import Sampling, generate
@@ -273,7 +273,7 @@ def _stop_tokens(tokenizer: Any, model: Any) -> tuple[int, ...]:
 def _read_config(path: Path) -> dict[str, Any]:
     """Return the adapter's configuration, or raise unless it is that of a LoRA adapter."""
     try:
-        config = json.loads((path / _CONFIG).read_text("utf-8"))
+        config = parse_json((path / _CONFIG).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise _broken(path, f"{_CONFIG} cannot be read") from error
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":

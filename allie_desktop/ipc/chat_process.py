@@ -8,7 +8,6 @@ itself when this program is gone, since its stdin ends then.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import sys
 import threading
@@ -19,6 +18,7 @@ from enum import Enum
 from pathlib import Path
 
 from allie_desktop.domain.errors import AllieError
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.ipc.process import Silence, WorkerProcess, worker_environment
 from allie_desktop.ipc.worker_log import WorkerLog
 
@@ -210,13 +210,13 @@ class ChatProcess:
     def _read(self, line: bytes) -> None:
         """Take in the line that says where it listens, or why it cannot."""
         try:
-            said = json.loads(line)
+            said = parse_json(line)
             if "error" in said:
                 self._problem = str(said["error"]["message"])
                 return
             token = Path(said["token_file"]).read_text("ascii").strip()
             address = ChatAddress(url=str(said["url"]), token=token)
-        except (ValueError, KeyError, TypeError, OSError, RecursionError):
+        except (ValueError, KeyError, TypeError, OSError):
             self._log.note("ignored a line that says no address")
             return
         self._tell(ChatProcessState.RUNNING, address)

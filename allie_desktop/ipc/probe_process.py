@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from allie_desktop.domain.errors import AllieError, OutOfMemoryError, ProbeError, VersionCorruptError
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.ipc.process import worker_environment
 
 _LONGEST_ERROR = 2000
@@ -103,11 +103,11 @@ def _signal(process: psutil.Popen, *, freeze: bool) -> None:
 
 def _answers(code: int, out: bytes, err: bytes) -> tuple[str, ...]:
     try:
-        said = json.loads(out)
+        said = parse_json(out)
         if code == 0 and "answers" in said:
             return tuple(map(str, said["answers"]))
         message, remedy, kind = str(said["message"]), str(said["remedy"]), str(said["kind"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         tail = err[-_LONGEST_ERROR:].decode("utf-8", "replace").strip().splitlines()
         raise ProbeError(
             f"The new version could not be tried (code {code}{f': {tail[-1]}' if tail else ''}).",

@@ -26,6 +26,7 @@ from typing import IO
 
 import psutil
 
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.ipc.protocol import MAXIMUM_LINE_BYTES
 from allie_desktop.ipc.worker_log import WorkerLog
 
@@ -287,13 +288,13 @@ def end_leftover(folder: Path, *, grace_seconds: float) -> bool:
 
 def _recorded(folder: Path) -> psutil.Process | None:
     try:
-        record = json.loads((folder / _PID_FILE).read_bytes())
+        record = parse_json((folder / _PID_FILE).read_bytes())
         process = psutil.Process(int(record["pid"]))
         if abs(process.create_time() - float(record["started"])) > _SAME_START_SECONDS:
             return None
         if process.cmdline() != record["command"] or process.status() == psutil.STATUS_ZOMBIE:
             return None
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, psutil.Error):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, psutil.Error):
         return None
     return process
 

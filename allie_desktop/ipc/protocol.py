@@ -26,6 +26,7 @@ import msgspec
 
 from allie_desktop.domain.errors import DataChangedError, ProtocolError
 from allie_desktop.domain.events import PROTOCOL_VERSION, Job, WorkerCommand, WorkerEvent
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.domain.planning import Plan
 from allie_desktop.domain.validation import WorkerReport
 from allie_desktop.domain.versions import ActivePointer, VersionMetadata
@@ -159,10 +160,10 @@ def _utf8(text: str) -> bytes:
 
 def _parsed(data: bytes, what: str) -> dict[str, Any]:
     try:
-        plain = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        plain = parse_json(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise ProtocolError(f"The {what} is not a text file.") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ProtocolError(f"The {what} is not JSON: {error}.") from error
     if not isinstance(plain, dict):
         raise ProtocolError(f"The {what} is JSON, but not an object.")

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from allie_desktop.domain.json_text import parse_json
+
 if TYPE_CHECKING:
     import torch
 
@@ -82,7 +84,7 @@ class CheckpointFolder:
 
         for folder in self._found():
             try:
-                document = json.loads((folder / _STATE).read_text("utf-8"))
+                document = parse_json((folder / _STATE).read_text("utf-8"))
                 if document.pop("checksum") != _checksum(document) or document["plan"] != self._plan:
                     continue
                 if document["sha256"] != _sha256(folder / _TENSORS):
@@ -94,7 +96,6 @@ class CheckpointFolder:
                 KeyError,
                 TypeError,
                 AttributeError,
-                RecursionError,
                 SafetensorError,
             ):
                 continue

@@ -19,6 +19,7 @@ from typing import Any
 
 from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.errors import ModelError
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.domain.planning import Message
 from allie_desktop.learning.chat_format import ChatFormat, Encoded
 from allie_desktop.learning.memory import until_it_fits
@@ -144,12 +145,12 @@ def _turn(chat: ChatFormat, tokens: Sequence[int]) -> list[int]:
 
 def _read(file: Path) -> _Draft:
     try:
-        document = json.loads(file.read_text("utf-8"))
+        document = parse_json(file.read_text("utf-8"))
         if isinstance(document, list):  # as it was kept at first
             document = {"asked": len(document), "fruitless": 0, "rows": document}
         rows = [Encoded(tuple(map(int, t)), tuple(map(float, w))) for t, w in document["rows"]]
         return _Draft(rows, int(document["asked"]), int(document["fruitless"]))
-    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError):
         return _Draft([])
 
 

@@ -35,6 +35,7 @@ from allie_desktop.domain.events import (
     PhaseStarted,
     StepFinished,
 )
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.domain.quality import TAUGHT_ORIGINS
 from allie_desktop.domain.validation import (
     HeldOutPoint,
@@ -418,11 +419,11 @@ class Session:
     def _read_trained(self) -> TrainingSummary | None:
         """Return what training came to; None when it has not ended, or when nobody can tell any more."""
         try:
-            numbers = json.loads((self._attempt / "trained" / _TRAINED).read_text("utf-8"))
+            numbers = parse_json((self._attempt / "trained" / _TRAINED).read_text("utf-8"))
             numbers["curve"] = tuple(TrainingCurvePoint(**p) for p in numbers["curve"])
             numbers["held_out"] = tuple(HeldOutPoint(**p) for p in numbers["held_out"])
             return TrainingSummary(**numbers)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     # -- validate ------------------------------------------------------------------------------------
@@ -505,9 +506,9 @@ class Session:
 
     def _read_seconds(self) -> dict[str, float]:
         try:
-            saved = json.loads((self._attempt / "seconds.json").read_text("utf-8"))
+            saved = parse_json((self._attempt / "seconds.json").read_text("utf-8"))
             return {str(k): float(v) for k, v in saved.items() if math.isfinite(float(v))}
-        except (OSError, ValueError, AttributeError, TypeError, OverflowError, RecursionError):
+        except (OSError, ValueError, AttributeError, TypeError, OverflowError):
             return {}
 
     def _write_seconds(self, phase: str, since: float) -> None:

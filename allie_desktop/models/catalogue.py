@@ -18,6 +18,7 @@ from allie_desktop.domain.errors import (
     ModelError,
     UnsafeModelError,
 )
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.domain.planning import BaseModel
 from allie_desktop.models.gguf_header import read_header
 from allie_desktop.models.offers import STARTER, known_offer
@@ -195,7 +196,7 @@ def _check_safetensors(file: Path) -> None:
         if not 2 <= length <= min(size - 8, 100_000_000):
             raise damaged
         try:
-            header = json.loads(handle.read(length))
+            header = parse_json(handle.read(length))
             ends = [int(v["data_offsets"][1]) for k, v in header.items() if k != "__metadata__"]
         except (
             ValueError,
@@ -203,7 +204,6 @@ def _check_safetensors(file: Path) -> None:
             TypeError,
             AttributeError,
             IndexError,
-            RecursionError,
             OverflowError,
         ) as error:
             raise damaged from error
@@ -227,12 +227,12 @@ def _check_shards(path: Path, present: set[str]) -> None:
 
 def _read_json(file: Path, folder: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text("utf-8"))
+        content = parse_json(file.read_text("utf-8"))
     except (FileNotFoundError, IsADirectoryError):
         raise ModelError(
             f"{folder.name} has no {file.name}.", "Choose the folder of a model in Hugging Face form."
         ) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise CorruptModelError(f"{file.name} is damaged.", "Download the model again.") from error
     if not isinstance(content, dict):
         raise CorruptModelError(f"{file.name} is damaged.", "Download the model again.")
@@ -259,10 +259,10 @@ class _HashMemory:
         self._file = cache / "base-hashes.json"
         self._known: dict[str, str] = {}
         try:
-            saved = json.loads(self._file.read_text("utf-8"))
+            saved = parse_json(self._file.read_text("utf-8"))
             if isinstance(saved, dict):
                 self._known = {str(k): v for k, v in saved.items() if isinstance(v, str)}
-        except (OSError, ValueError, RecursionError):
+        except (OSError, ValueError):
             pass  # only a memory: what is not in it is read again
 
     def recall(self, model: Path, files: list[Path]) -> str | None:

@@ -26,6 +26,7 @@ from allie_desktop.domain.errors import (
     ModelError,
     UnsafeModelError,
 )
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.models.hub import WANTED, CutError, Hub, RemoteFile, unreachable
 
 if TYPE_CHECKING:
@@ -254,8 +255,8 @@ def _disk_error(error: OSError, folder: Path) -> AllieError:
 
 def _refuse_code(config: Path, offer: Offer) -> None:
     try:
-        document = json.loads(config.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
+        document = parse_json(config.read_text("utf-8"))
+    except ValueError as error:
         raise CorruptModelError(
             f"The config.json of {offer.title} is damaged.", "Choose another model."
         ) from error
@@ -269,13 +270,13 @@ def _refuse_code(config: Path, offer: Offer) -> None:
 def _read_source(file: Path, offer: Offer) -> tuple[str, list[RemoteFile]] | None:
     """Return what an earlier try wrote down of the same offer; None when there is nothing of use."""
     try:
-        document = json.loads(file.read_text("utf-8"))
+        document = parse_json(file.read_text("utf-8"))
         if (document["repository"], document["asked"]) != (offer.repository, offer.revision):
             return None
         files = [RemoteFile(**entry) for entry in document["files"]]
         sound = all(WANTED.fullmatch(f.name) and isinstance(f.size, int) for f in files)
         return (str(document["commit"]), files) if sound and files else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

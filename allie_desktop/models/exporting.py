@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from allie_desktop.domain.errors import BadInputError, CorruptModelError, VersionCorruptError
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.models.lora import CONFIG_FILE, WEIGHTS_FILE, Lora, read_lora
 from allie_desktop.models.merged_gguf import write_merged_gguf
 from allie_desktop.models.merging import write_merged
@@ -143,7 +144,7 @@ class VersionExporter:
             raise VersionCorruptError(
                 "The copy of the adapter is not what was copied.", "Look at the disk, and try again."
             )
-        config = json.loads((source / CONFIG_FILE).read_text("utf-8"))
+        config = parse_json((source / CONFIG_FILE).read_text("utf-8"))
         config["base_model_name_or_path"] = self._base.name
         (scratch / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
 
@@ -228,7 +229,7 @@ def _mark(token: object) -> str:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text("utf-8"))
+        content = parse_json(file.read_text("utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from allie_desktop.domain.errors import VersionCorruptError
+from allie_desktop.domain.json_text import parse_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +57,7 @@ def read_lora(folder: Path) -> Lora:
     from safetensors.numpy import load_file
 
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
+        config = parse_json((folder / CONFIG_FILE).read_text("utf-8"))
         scaling = _scaling(config)
         tensors = load_file(folder / WEIGHTS_FILE)
     except (
@@ -68,7 +68,6 @@ def read_lora(folder: Path) -> Lora:
         TypeError,
         AttributeError,
         OverflowError,
-        RecursionError,
         ZeroDivisionError,
     ) as error:
         raise _corrupt(folder, "cannot be read") from error

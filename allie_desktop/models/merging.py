@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from allie_desktop.domain.errors import CorruptModelError, ModelError
+from allie_desktop.domain.json_text import parse_json
 
 if TYPE_CHECKING:
     import torch
@@ -120,7 +121,7 @@ class _Shards:
 
 def _config(base: Path) -> dict[str, Any]:
     try:
-        config: dict[str, Any] = json.loads((base / "config.json").read_text("utf-8"))
+        config: dict[str, Any] = parse_json((base / "config.json").read_text("utf-8"))
         quantised = config.get("quantization_config")
     except (ValueError, AttributeError) as error:
         raise CorruptModelError("config.json is damaged.", "Download the base model again.") from error

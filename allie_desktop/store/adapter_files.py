@@ -6,7 +6,6 @@ Only safetensors and JSON: a pickle is a program, and so is what a configuration
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from safetensors import SafetensorError, deserialize
 
 from allie_desktop.domain.errors import CorruptModelError, UnsafeModelError
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.store.private_files import PRIVATE_FOLDER
 from allie_desktop.store.version_records import ManifestEntry
 
@@ -148,8 +148,8 @@ def _json(file: Path) -> object:
     try:
         if file.stat().st_size > _LARGEST_JSON_BYTES:
             raise CorruptModelError(f"The candidate's {file.name} is far too large.", _REMEDY)
-        return json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        return parse_json(file.read_bytes())
+    except (OSError, ValueError) as error:
         raise CorruptModelError(
             f"The candidate's {file.name} is not JSON: {_short(error)}.", _REMEDY
         ) from error

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from allie_desktop.domain.errors import SettingError
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.store.columns import text, to_json
 from allie_desktop.store.database import Database
 
@@ -23,8 +23,8 @@ class SqliteSettings:
         values: dict[str, object] = {}
         for name, value in rows:
             try:
-                values[name] = json.loads(value)
-            except (ValueError, TypeError, RecursionError):
+                values[name] = parse_json(value)
+            except (ValueError, TypeError):
                 continue
         return values
 

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.domain.versions import VersionState
 from allie_desktop.store.private_files import sync_folder
 
@@ -139,9 +140,9 @@ def _with_checksum(data: bytes) -> bytes:
 def _agrees(data: bytes) -> bool:
     """Whether a JSON object is what it was written as; one of an older Allie has no checksum."""
     try:
-        document = json.loads(data)
+        document = parse_json(data)
         return not isinstance(document, dict) or document.pop(_CHECKSUM, None) in (None, _checksum(document))
-    except (ValueError, RecursionError):
+    except ValueError:
         return False
 
 

@@ -32,7 +32,7 @@ from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.planning import Example, Message, Recipe
 from allie_desktop.domain.quality import TargetOrigin
 from allie_desktop.domain.statistics import mean_interval
-from allie_desktop.domain.validation import Judgement, Measurements, Verdict, judge
+from allie_desktop.domain.validation import Judgement, Margins, Measurements, Verdict, judge
 
 HERE = Path(__file__).parent
 FACTS_AN_EPISODE = 10
@@ -75,10 +75,15 @@ class Arm(Program):
         return Changed()
 
 
-def always_deploy(measurements: Measurements, *, seed: int) -> Judgement:
-    """The gate's checks with another verdict, for arms that are expected to fail it."""
-    honest = judge(measurements, seed=seed)
-    return dataclasses.replace(honest, verdict=Verdict.DEPLOY)
+class AlwaysDeploy:
+    """The gate with another verdict, for arms that are expected to fail it; ``honest`` is what it would say."""
+
+    honest: Verdict | None = None
+
+    def __call__(self, measurements: Measurements, margins: Margins | None = None, *, seed: int) -> Judgement:
+        judgement = judge(measurements, margins, seed=seed)
+        self.honest = judgement.verdict
+        return dataclasses.replace(judgement, verdict=Verdict.DEPLOY)
 
 
 def conversations(facts: list[dict[str, Any]], chats: list[dict[str, Any]]) -> str:
@@ -174,8 +179,9 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path) -> dict[str, A
             summary = program.import_file(file)
             started = time.monotonic()
             orchestrator = program.orchestrator(lambda event: None)
+            gate = AlwaysDeploy()
             if name != "all":
-                orchestrator._judge = always_deploy
+                orchestrator._judge = gate
             result = orchestrator.run_episode("benchmark", forced=True)
             seconds = time.monotonic() - started
             version = program.versions.pointer().active
@@ -187,7 +193,7 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path) -> dict[str, A
             episode = {
                 "imported": summary.imported,
                 "version": version,
-                "verdict": judgement.verdict.value,
+                "verdict": (gate.honest or judgement.verdict).value,
                 "reasons": judgement.reasons,
                 "seconds": seconds,
                 "phases": dict(report.seconds),

@@ -74,3 +74,19 @@ def test_what_cannot_be_deleted_is_told_and_the_rest_is_deleted(used, monkeypatc
         "holiday.jsonl",
         "drafts.json",
     }
+
+
+def test_a_folder_of_which_something_vanishes_meanwhile_is_deleted_all_the_same(used, monkeypatch):
+    for name in ("a", "b", "c"):
+        (used.logs / name).write_text("x", "utf-8")
+    real = os.unlink
+
+    def vanish(path: os.PathLike[str] | str, **options: int) -> None:
+        real(path, **options)
+        if Path(path).name == "b":
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+
+    monkeypatch.setattr(os, "unlink", vanish)
+
+    assert wipe(used) == ()
+    assert not used.logs.exists()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.domain.planning import Message
 from allie_desktop.ui.chat.sse import ServerEvent
 
@@ -59,8 +60,8 @@ def interpret(event: ServerEvent) -> tuple[StreamEvent, ...]:
     if data == "[DONE]":
         return (Done(),)
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
+        document = parse_json(data)
+    except ValueError:
         return (StreamProblem(message=""),)
     if not isinstance(document, dict):
         return (StreamProblem(message=""),)
@@ -91,8 +92,8 @@ def error_message(document: object) -> str:
 def health_status(body: bytes) -> str:
     """Return the status that ``/healthz`` says; empty when it says none."""
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+        document = parse_json(body)
+    except ValueError:
         return ""
     status = document.get("status") if isinstance(document, dict) else None
     return status if isinstance(status, str) else ""

@@ -9,6 +9,7 @@ import os
 import threading
 from pathlib import Path
 
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.ui.chat.ports import Draft
 
 #: The oldest drafts beyond this number are dropped.
@@ -94,14 +95,14 @@ class FileDrafts:
 def _read(path: Path) -> dict[str, Draft]:
     """Return what is kept; a file that cannot be read holds nothing."""
     try:
-        listed = json.loads(path.read_bytes())["drafts"]
+        listed = parse_json(path.read_bytes())["drafts"]
         return {
             str(one["conversation"]): Draft(text=str(one["text"]), unanswered=str(one["unanswered"]))
             for one in listed
         }
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         _log.warning("the drafts cannot be read: %s", type(error).__name__)
         return {}
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
+from allie_desktop.domain.json_text import parse_json
 from allie_desktop.ui.chat.completions import error_message
 
 #: Longest message of the server that is shown.
@@ -59,8 +59,8 @@ def from_stream(message: str) -> Problem:
 
 def _said(body: bytes) -> str:
     try:
-        return _shortened(error_message(json.loads(body)))
-    except (ValueError, RecursionError):
+        return _shortened(error_message(parse_json(body)))
+    except ValueError:
         return ""
 
 

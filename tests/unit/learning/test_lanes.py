@@ -69,3 +69,10 @@ def test_the_cores_are_shared(threads, count, each):
         [before] if count == 1 else [each] * count
     )
     assert torch.get_num_threads() == before
+
+
+def test_a_lane_has_its_share_of_what_fits_and_no_pass_that_leaves_others_without_work():
+    assert Lanes().pass_tokens(4096, 256) == 4096
+    assert Lanes(2).pass_tokens(4096, 256) == 256
+    assert Lanes(2).pass_tokens(400, 256) == 200
+    assert Lanes(4).pass_tokens(100, 256) == 64
