@@ -17,7 +17,7 @@ def test_text_and_bytes_are_read(text):
     ["", "{", "nonsense", b"\xff\xfe\x00", "[" * 100_000, '{"a":' * 100_000, b"[" * 100_000 + b"]" * 100_000],
 )
 def test_what_is_no_json_is_a_value_error(text):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         parse_json(text)
 
 
