@@ -182,6 +182,7 @@ def test_the_versions_page_asks_all_there_is_and_then_says_what_was_preferred(qt
         press(qtbot, card, "Next question" if number < 3 else "Done")
     assert kept(stage).count("new") == 3
     assert card_of(page) is None
+    assert page.view.hasFocus() or page.focusWidget() is page.view
     assert "You preferred its answers in 3 of 4 blind comparisons and saw no difference in 1." in told(page)
     again = shown(qtbot, VersionsPage(stage.services()))
     assert card_of(again) is None
@@ -272,7 +273,7 @@ def test_hostile_texts_are_shown_as_texts(qtbot, stage):
         (Preference(same=1), "You saw no difference in the one blind comparison so far."),
         (
             Preference(new=4, old=1),
-            "You preferred its answers in 4 of 5 blind comparisons. From so few: better in 36 % to 96 %",
+            "You preferred its answers in 4 of 5 blind comparisons. From so few, its answers may be better in 36 % to 96 % of cases (95 % credible).",
         ),
     ],
 )

@@ -40,6 +40,7 @@ def preference_words(preference: Preference) -> str:
             told += translate("Comparisons", " and saw no difference in {same}").format(same=preference.same)
         told += "."
     likely = translate(
-        "Comparisons", "From so few: better in {low:.0f} % to {high:.0f} % of cases, 95 % credible."
+        "Comparisons",
+        "From so few, its answers may be better in {low:.0f} % to {high:.0f} % of cases (95 % credible).",
     )
     return f"{told} {likely.format(low=100 * interval.low, high=100 * interval.high)}"

@@ -62,7 +62,6 @@ class BlindCard(QFrame):
         first, second = (pair.new, pair.old) if self._new_is_a else (pair.old, pair.new)
         left, right = (Choice.NEW, Choice.OLD) if self._new_is_a else (Choice.OLD, Choice.NEW)
         count = text(self.tr("{number} of {of}").format(number=pair.number, of=pair.of), "small", wrap=False)
-        self._count = count
         title = row(
             Picture("spark", "accent", 22),
             text(self.tr("Which answer is better?"), "heading", wrap=False),
@@ -162,6 +161,7 @@ class BlindCard(QFrame):
 
     def _on_failed(self, error: AllieError) -> None:
         self._enable(True)
+        self.buttons[0].setFocus(Qt.FocusReason.OtherFocusReason)
         self.said.emit(str(error))
 
     def _enable(self, enabled: bool) -> None:

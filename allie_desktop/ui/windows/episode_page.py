@@ -213,9 +213,13 @@ class EpisodePage(QWidget):
         else:
             blind = BlindAnswers(self._services, self._services.comparisons, self._pair)
             blind.said.connect(self.said)
-            blind.ended.connect(lambda: self._show_answers(answers, samples))
+            blind.ended.connect(lambda: self._on_blind_ended(answers, samples))
             answers.put(blind)
         return _section(self.tr("Before and after"), answers)
+
+    def _on_blind_ended(self, place: Slot, samples: tuple[AnswerSample, ...]) -> None:
+        self.setFocus(Qt.FocusReason.OtherFocusReason)  # not wherever it goes when what has it disappears
+        self._show_answers(place, samples)
 
     def _show_answers(self, place: Slot, samples: tuple[AnswerSample, ...]) -> None:
         place.put(AnswerList(samples))

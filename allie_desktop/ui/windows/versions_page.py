@@ -176,13 +176,18 @@ class VersionsPage(QWidget):
                 lambda: comparisons.preference(episode_id), show_preference, self._on_not_asked
             )
 
+        def end() -> None:
+            # The keyboard would go wherever it likes when what has it disappears.
+            self.view.setFocus(Qt.FocusReason.OtherFocusReason)
+            place.hide()
+
         def show_pair(pair: AnswerPair | None) -> None:
             if pair is None or self._blind is not place:
                 return
             card = BlindCard(self._services, comparisons, pair)
             card.noted.connect(count)
             card.said.connect(self.said)
-            card.ended.connect(place.hide)
+            card.ended.connect(end)
             place.put(card)
             place.show()
 

@@ -12,7 +12,7 @@ import pytest
 from allie_desktop.domain.comparison import MOST_ASKED, Choice, Preference
 from allie_desktop.domain.lifecycle import Episode, EpisodeState
 from allie_desktop.domain.settings import Preferences
-from allie_desktop.domain.validation import AnswerSample, Measurements, TrainingSummary, WorkerReport
+from allie_desktop.domain.validation import AnswerSample, WorkerReport
 from allie_desktop.services.blind_comparison import (
     LONGEST_SHOWN,
     BlindComparisons,
@@ -22,7 +22,7 @@ from allie_desktop.services.blind_comparison import (
 from allie_desktop.store.comparisons import SqliteComparisons
 from allie_desktop.store.database import Database
 from allie_desktop.store.episodes import SqliteEpisodes
-from tests.episode_stage import FakeClock
+from tests.episode_stage import FakeClock, make_report
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
@@ -40,25 +40,8 @@ def sample(number: int, **changes: str) -> AnswerSample:
 
 
 def report(*samples: AnswerSample) -> WorkerReport:
-    training = TrainingSummary(
-        steps=1,
-        planned_steps=1,
-        tokens=1,
-        tokens_per_second=1.0,
-        peak_memory_bytes=1,
-        device="cpu",
-        dtype="float32",
-        stopped_early="",
-        best_step=1,
-        curve=(),
-        held_out=(),
-    )
-    return WorkerReport(
-        episode_id="e1",
-        plan_digest="",
-        training=training,
-        measurements=Measurements(paired={}, samples=samples),
-    )
+    made = make_report(episode_id="e1", plan_digest="")
+    return replace(made, measurements=replace(made.measurements, samples=samples))
 
 
 class Stage:
