@@ -76,9 +76,10 @@ def made(qtbot, stage: Stage, *, new_first: bool) -> BlindCard:
 
 
 def everything(card: BlindCard) -> list[tuple[str, ...]]:
-    """Return all that a person or a screen reader gets to know of a card, the two answers apart."""
+    """Return all that a person, a screen reader or a style sheet gets to know of a card but for the answers."""
     known = []
     for one in (card, *card.findChildren(QWidget)):
+        names = [bytes(name.data()).decode() for name in one.dynamicPropertyNames()]
         words = (
             type(one).__name__,
             one.text() if isinstance(one, (QLabel, QPushButton)) else "",
@@ -86,10 +87,7 @@ def everything(card: BlindCard) -> list[tuple[str, ...]]:
             one.accessibleDescription(),
             one.toolTip(),
             one.objectName(),
-            *(
-                f"{name.data().decode()}={one.property(name.data().decode())}"
-                for name in one.dynamicPropertyNames()
-            ),
+            *(f"{name}={one.property(name)}" for name in names if not name.startswith("_q_")),
         )
         known.append(tuple(word.replace(PAIR.old, "…").replace(PAIR.new, "…") for word in words))
     return known
@@ -273,7 +271,7 @@ def test_hostile_texts_are_shown_as_texts(qtbot, stage):
         (Preference(same=1), "You saw no difference in the one blind comparison so far."),
         (
             Preference(new=4, old=1),
-            "You preferred its answers in 4 of 5 blind comparisons. From so few, its answers may be better in 36 % to 96 % of cases (95 % credible).",
+            "You preferred its answers in 4 of 5 blind comparisons. From so few, its answers may be better in 36 % to 96 % of cases (95 % sure).",
         ),
     ],
 )

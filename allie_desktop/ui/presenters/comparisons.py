@@ -41,6 +41,6 @@ def preference_words(preference: Preference) -> str:
         told += "."
     likely = translate(
         "Comparisons",
-        "From so few, its answers may be better in {low:.0f} % to {high:.0f} % of cases (95 % credible).",
+        "From so few, its answers may be better in {low:.0f} % to {high:.0f} % of cases (95 % sure).",
     )
     return f"{told} {likely.format(low=100 * interval.low, high=100 * interval.high)}"
