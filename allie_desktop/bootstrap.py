@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from allie_desktop.models.download import ModelDownloads
     from allie_desktop.models.exporting import Exported
     from allie_desktop.sensors.registry import Sensors
+    from allie_desktop.services.blind_comparison import BlindComparisons
     from allie_desktop.services.collection import Collector
     from allie_desktop.services.deployment import Deployment
     from allie_desktop.services.episode_settings import EpisodePlanner
@@ -249,6 +250,20 @@ class Program:
     def preferences(self) -> Preferences:
         """The preferences as they are."""
         return self.settings.current
+
+    @cached_property
+    def blind_comparisons(self) -> BlindComparisons:
+        """Who asks now and then which of two answers is better, and counts."""
+        from allie_desktop.services.blind_comparison import BlindComparisons
+        from allie_desktop.store.comparisons import SqliteComparisons
+
+        return BlindComparisons(
+            comparisons=SqliteComparisons(self.database),
+            episodes=self.episodes,
+            report_of=self._worker_report,
+            preferences=lambda: self.preferences,
+            clock=self.clock,
+        )
 
     # --- conversations in and out ---
 
@@ -698,18 +713,28 @@ class Program:
 
     def report_of(self, episode_id: str) -> tuple[WorkerReport, Judgement, Plan | None, str] | None:
         """Return an episode's report, what the gate says of it, its plan and its version; None without."""
-        from allie_desktop.domain.validation import Margins, WorkerReport, judge
-        from allie_desktop.ipc.protocol import decode_document
+        from allie_desktop.domain.validation import Margins, judge
 
         episode = self.episodes.get(episode_id)
+        report = self._worker_report(episode_id)
         try:
-            report = decode_document(self.files.report(episode_id).read_bytes(), WorkerReport)
             plan = self.files.read_plan(episode_id, "" if episode is None else episode.plan_digest)
         except (OSError, AllieError):
+            return None
+        if report is None:
             return None
         version = "" if episode is None or episode.version is None else episode.version
         margins = Margins.within(plan.recipe.kl_budget)
         return report, judge(report.measurements, margins, seed=plan.seed), plan, version
+
+    def _worker_report(self, episode_id: str) -> WorkerReport | None:
+        from allie_desktop.domain.validation import WorkerReport
+        from allie_desktop.ipc.protocol import decode_document
+
+        try:
+            return decode_document(self.files.report(episode_id).read_bytes(), WorkerReport)
+        except (OSError, AllieError):
+            return None
 
     # --- the machine ---
 

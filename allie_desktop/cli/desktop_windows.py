@@ -23,6 +23,7 @@ from allie_desktop.ui.windows.services import (
 )
 
 if TYPE_CHECKING:
+    from allie_desktop.domain.comparison import AnswerPair, Choice, Preference
     from allie_desktop.domain.ports import VersionRepository
     from allie_desktop.models.download import DownloadStep
     from allie_desktop.ui.backend import Controls
@@ -80,6 +81,7 @@ def window_services(
         download=jobs.download,
         models=jobs.models,
         rollout=jobs.rollout,
+        comparisons=_Comparisons(lambda: make_program(program.paths)),
     )
 
 
@@ -236,6 +238,29 @@ class _Jobs:
                 size_bytes=_size(paths.cache, paths.logs),
             ),
         )
+
+
+class _Comparisons:
+    """:class:`ui.windows.services.Comparisons`, each call over a program for its own thread."""
+
+    def __init__(self, program: Callable[[], Program]) -> None:
+        self._program = program
+
+    def next_pair(self, episode_id: str) -> AnswerPair | None:
+        with self._program() as program:
+            return program.blind_comparisons.next_pair(episode_id)
+
+    def note(self, pair: AnswerPair, choice: Choice) -> None:
+        with self._program() as program:
+            program.blind_comparisons.note(pair, choice)
+
+    def skip_all(self, episode_id: str) -> None:
+        with self._program() as program:
+            program.blind_comparisons.skip_all(episode_id)
+
+    def preference(self, episode_id: str) -> Preference:
+        with self._program() as program:
+            return program.blind_comparisons.preference(episode_id)
 
 
 def wipe(paths: AppPaths) -> tuple[Path, ...]:

@@ -149,6 +149,7 @@ def report(
 ) -> None:
     """Show what an episode learnt, from what, and why it was used or not."""
     from allie_desktop import bootstrap
+    from allie_desktop.services.blind_comparison import preference_metrics
     from allie_desktop.services.report import render_text
 
     with bootstrap.open_program() as program:
@@ -164,6 +165,7 @@ def report(
                         "episode": episode_id,
                         "version": version or None,
                         "judgement": judgement,
+                        "preference": preference_metrics(program.blind_comparisons.preference(episode_id)),
                         "report": worker_report,
                     }
                 )

@@ -12,6 +12,7 @@ from allie_desktop.domain.rollout import Stage
 from allie_desktop.domain.versions import BASE
 
 if TYPE_CHECKING:
+    from allie_desktop.domain.comparison import Preference
     from allie_desktop.domain.versions import ActivePointer, Version
     from allie_desktop.services.rollout import RolloutStatus
 
@@ -28,16 +29,21 @@ def register(app: typer.Typer) -> None:
 def versions(as_json: JsonOption = False) -> None:
     """List the versions that were learnt, oldest first."""
     from allie_desktop import bootstrap
+    from allie_desktop.services.blind_comparison import preference_metrics
 
     with bootstrap.open_program() as program:
         lineage = program.versions.all()
         pointer = program.versions.pointer()
         rollout = program.rollout.status()
+        preferences = {
+            v.metadata.version: program.blind_comparisons.preference(v.metadata.episode_id) for v in lineage
+        }
     if as_json:
         print_json(
             [
                 {
                     **version_document(version, pointer),
+                    "preference": preference_metrics(preferences[version.metadata.version]),
                     "rollout": rollout_document(rollout)
                     if rollout is not None and rollout.record.version == version.metadata.version
                     else None,
@@ -56,7 +62,17 @@ def versions(as_json: JsonOption = False) -> None:
             f"{v.metadata.created_at.astimezone():%Y-%m-%d %H:%M}",
             v.metadata.conversations,
             v.state.value,
-            "; ".join(filter(None, ("pinned" if v.pinned else "", v.tainted, metric_words(v)))),
+            "; ".join(
+                filter(
+                    None,
+                    (
+                        "pinned" if v.pinned else "",
+                        v.tainted,
+                        metric_words(v),
+                        preference_words(preferences[v.metadata.version]),
+                    ),
+                )
+            ),
         )
         for v in lineage
     ]
@@ -132,3 +148,10 @@ def metric_words(version: Version) -> str:
         if isinstance(before, (int, float)) and isinstance(after, (int, float)):
             words.append(f"{label} {before:.2f} → {after:.2f}")
     return ", ".join(words)
+
+
+def preference_words(preference: Preference) -> str:
+    """Return what blind comparisons said of a version, for a line; empty where nothing was judged."""
+    if not preference.comparisons:
+        return ""
+    return f"preferred in {preference.new} of {preference.comparisons} blind comparisons"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from allie_desktop.domain.chat import Evidence, Exchange, GenerationOptions, ReplyEvent
+from allie_desktop.domain.comparison import Comparison
 from allie_desktop.domain.conversation import Conversation, Rating, Refusal
 from allie_desktop.domain.events import Job, WorkerCommand, WorkerEvent
 from allie_desktop.domain.lifecycle import Episode, EpisodeState, Outcome
@@ -185,6 +186,16 @@ class EpisodeRepository(Protocol):
 
     def count(self) -> int:
         """Return how many there are."""
+
+
+class ComparisonRepository(Protocol):
+    """What the person said in blind comparisons, without the words that were compared."""
+
+    def add(self, comparison: Comparison) -> bool:
+        """Keep it; return False when this pair was asked before, whose first choice stays."""
+
+    def of_episode(self, episode_id: str) -> tuple[Comparison, ...]:
+        """Return those about the version that an episode made, by their places."""
 
 
 class SettingsRepository(Protocol):

@@ -20,6 +20,7 @@ from enum import Enum
 
 from allie_desktop.domain.chat import Evidence
 from allie_desktop.domain.preferences import Preferences
+from allie_desktop.domain.statistics import beta_masses
 
 
 class Stage(str, Enum):
@@ -241,11 +242,4 @@ def _density(evidence: Evidence) -> list[float]:
     good = replies - bad
     if replies > _MOST_COUNTED:
         bad, good = bad * _MOST_COUNTED / replies, good * _MOST_COUNTED / replies
-    alpha, beta = bad + _PRIOR_BAD - 1, good + _PRIOR_GOOD - 1
-    logs = [
-        alpha * math.log(x) + beta * math.log1p(-x) for x in ((place + 0.5) / _GRID for place in range(_GRID))
-    ]
-    highest = max(logs)
-    masses = [math.exp(value - highest) for value in logs]
-    total = math.fsum(masses)
-    return [mass / total for mass in masses]
+    return beta_masses(bad + _PRIOR_BAD, good + _PRIOR_GOOD, _GRID)

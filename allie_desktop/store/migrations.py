@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from allie_desktop.domain.errors import StoreCorruptError, StoreError, StoreTooNewError
 from allie_desktop.store.background_schema import BACKGROUND
 from allie_desktop.store.backup import Backups
-from allie_desktop.store.schema import EXCHANGES, FORMAT_1
+from allie_desktop.store.schema import COMPARISONS, EXCHANGES, FORMAT_1
 
 if TYPE_CHECKING:
     from sqlite_utils.db import Database as SqliteUtilsDatabase
@@ -46,7 +46,13 @@ def m0003_background(db: SqliteUtilsDatabase) -> None:
         db.execute(statement)
 
 
-STEPS: Sequence[Step] = (m0001_initial, m0002_exchanges, m0003_background)
+def m0004_comparisons(db: SqliteUtilsDatabase) -> None:
+    """Which of two answers the person preferred, blind."""
+    for statement in COMPARISONS:
+        db.execute(statement)
+
+
+STEPS: Sequence[Step] = (m0001_initial, m0002_exchanges, m0003_background, m0004_comparisons)
 
 
 def pending(connection: sqlite3.Connection, steps: Sequence[Step] = STEPS) -> bool:

@@ -109,7 +109,7 @@ def _salvage(damaged: Path, database: Database) -> int:
         for assessed in _readable(source, known):
             with contextlib.suppress(AllieError, ValueError):
                 saved += conversations.add([assessed]).added
-        for step in (_take_episodes, _take_learned):
+        for step in (_take_episodes, _take_learned, _take_comparisons):
             with (
                 contextlib.suppress(sqlite3.Error, AllieError, ValueError),
                 database.transaction() as connection,
@@ -168,4 +168,11 @@ def _take_learned(source: sqlite3.Connection, target: sqlite3.Connection) -> Non
         SELECT ?, key, ?, ?, ? FROM conversations WHERE id = ?
         """,
         [(version, at, as_of, revoked, name) for version, name, at, as_of, revoked in rows],
+    )
+
+
+def _take_comparisons(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    target.executemany(
+        "INSERT OR REPLACE INTO comparisons (episode, place, choice, at_us) VALUES (?, ?, ?, ?)",
+        source.execute("SELECT episode, place, choice, at_us FROM comparisons").fetchall(),
     )

@@ -10,6 +10,8 @@ document a conversation; the repository keeps it, because a document spans sever
 ``exchanges`` knows of each reply which version wrote it. It goes with its conversation; a request that got
 no reply belongs to none, and leaves no words. ``regenerated`` is a reply that another one replaced: what the
 person thought of it, which would else be lost, stands in ``rating`` and ``corrected`` then.
+``comparisons`` has no words either: ``place`` is where the two answers stand in the report of ``episode``, which
+is its id, so that a comparison outlives whatever becomes of the episode.
 """
 
 from __future__ import annotations
@@ -306,5 +308,18 @@ EXCHANGES = (
     CREATE INDEX exchanges_by_version ON exchanges (
         version, started_us, conversation, position, finish, broken, regenerated, rating, corrected, seconds
     )
+    """,
+)
+
+#: The statements of the fourth step.
+COMPARISONS = (
+    """
+    CREATE TABLE comparisons (
+        episode TEXT NOT NULL,
+        place INTEGER NOT NULL,
+        choice TEXT NOT NULL CHECK (choice IN ('new', 'old', 'same', 'skipped')),
+        at_us INTEGER NOT NULL,
+        PRIMARY KEY (episode, place)
+    ) WITHOUT ROWID
     """,
 )

@@ -43,7 +43,7 @@ def history(qtbot, stage: Stage) -> HistoryPage:
 
 
 def episode(qtbot, stage: Stage, number: int = 7, **changes) -> EpisodePage:
-    page = EpisodePage(stage.services(**changes), f"2026-e{number}")
+    page = EpisodePage(stage.services(**{"comparisons": None, **changes}), f"2026-e{number}")
     qtbot.addWidget(page)
     page.resize(800, 700)
     page.show()

@@ -13,6 +13,7 @@ from allie_desktop.domain.events import HeldOutMeasured, PhaseStarted, StepFinis
 from allie_desktop.ui import theme
 from allie_desktop.ui.icons import TrayState
 from allie_desktop.ui.windows.background import Background
+from allie_desktop.ui.windows.blind_card import BlindCard
 from allie_desktop.ui.windows.confirm import Confirmation
 from allie_desktop.ui.windows.episode_page import EpisodePage
 from allie_desktop.ui.windows.feed import Status
@@ -105,6 +106,22 @@ def test_every_page_with_a_past(qtbot, stage, colors, artefacts):
         shoot(window, artefacts, f"privacy-{name}-{colors}")
     window.show_page(SETTINGS)
     shoot(window, artefacts, f"settings-{colors}")
+
+
+def test_a_choice_between_two_answers(qtbot, stage, colors, artefacts):
+    stage.fill()
+    window = opened(qtbot, stage)
+    window.show_page(VERSIONS)
+    window.show()
+    settle(window)
+    for number in range(4):
+        card = next(card for card in window.page.findChildren(BlindCard) if card.isVisible())
+        card.buttons[0].click()
+        if number == 0:
+            shoot(window, artefacts, f"blind-chosen-{colors}")
+        settle(window)
+        card.buttons[0].click()
+    shoot(window, artefacts, f"blind-done-{colors}")
 
 
 def test_an_empty_home(qtbot, stage, colors, artefacts):

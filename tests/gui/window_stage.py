@@ -14,6 +14,7 @@ from typing import Any
 from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication
 
+from allie_desktop.domain.comparison import AnswerPair, Choice, Preference
 from allie_desktop.domain.conversation import ImportSummary, Refusal, Role, Turn
 from allie_desktop.domain.lifecycle import Episode, EpisodeState
 from allie_desktop.domain.planning import Example, Message, Plan
@@ -30,9 +31,11 @@ from allie_desktop.domain.validation import (
     WorkerReport,
     judge,
 )
+from allie_desktop.services.blind_comparison import BlindComparisons
 from allie_desktop.services.deployment import Deployment
 from allie_desktop.services.episode_metrics import metrics_of
 from allie_desktop.services.preferences import PreferencesService
+from allie_desktop.store.comparisons import SqliteComparisons
 from allie_desktop.store.conversations import SqliteConversations
 from allie_desktop.store.database import Database
 from allie_desktop.store.episodes import SqliteEpisodes
@@ -142,6 +145,7 @@ class Stage:
             "delete_everything": lambda: self.calls.append("delete everything"),
             "models": lambda: MODELS,
             "rollout": lambda: self.rollout,
+            "comparisons": StoredComparisons(self),
         }
         return WindowServices(**{**values, **changes})
 
@@ -368,6 +372,40 @@ class Stage:
                     (start + n * 28_800_000_000, metrics, start, f"m{n}", states[n % 3].value)
                     for n in range(count)
                 ),
+            )
+
+
+class StoredComparisons:
+    """Blind comparisons over a store of their own for each call, as in a worker thread."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def next_pair(self, episode_id: str) -> AnswerPair | None:
+        with self._service() as service:
+            return service.next_pair(episode_id)
+
+    def note(self, pair: AnswerPair, choice: Choice) -> None:
+        with self._service() as service:
+            service.note(pair, choice)
+
+    def skip_all(self, episode_id: str) -> None:
+        with self._service() as service:
+            service.skip_all(episode_id)
+
+    def preference(self, episode_id: str) -> Preference:
+        with self._service() as service:
+            return service.preference(episode_id)
+
+    @contextmanager
+    def _service(self) -> Iterator[BlindComparisons]:
+        with self._stage.elsewhere() as database:
+            yield BlindComparisons(
+                comparisons=SqliteComparisons(database),
+                episodes=SqliteEpisodes(database),
+                report_of=lambda episode_id: (self._stage.reports.get(episode_id) or (None,))[0],
+                preferences=lambda: PreferencesService(SqliteSettings(database)).current,
+                clock=self._stage.clock,
             )
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
+from allie_desktop.domain.comparison import AnswerPair
 from allie_desktop.domain.errors import AllieError, BadInputError
 from allie_desktop.domain.lifecycle import Episode
 from allie_desktop.domain.planning import Plan
-from allie_desktop.domain.validation import Judgement, WorkerReport
+from allie_desktop.domain.validation import AnswerSample, Judgement, WorkerReport
 from allie_desktop.domain.versions import BASE, ActivePointer
 from allie_desktop.services.report import (
     clean,
@@ -27,6 +28,7 @@ from allie_desktop.ui.presenters import episodes as words
 from allie_desktop.ui.presenters.language import translate
 from allie_desktop.ui.windows.answers import AnswerList, own_samples
 from allie_desktop.ui.windows.background import Background
+from allie_desktop.ui.windows.blind_card import BlindAnswers
 from allie_desktop.ui.windows.confirm import confirmed
 from allie_desktop.ui.windows.numbers_table import NumbersTable
 from allie_desktop.ui.windows.pieces import (
@@ -64,6 +66,7 @@ class EpisodePage(QWidget):
         self._services = services
         self._background = Background(self)
         self._waiting: list[Callable[[], QWidget | None]] = []
+        self._pair: AnswerPair | None = None
         episode = services.episodes.get(episode_id)
         if episode is None:
             raise BadInputError("This episode is not known any more.", "It was deleted from the history.")
@@ -114,9 +117,20 @@ class EpisodePage(QWidget):
 
     def _load(self) -> None:
         services, episode = self._services, self._episode
+        comparisons = services.comparisons
+        if comparisons is not None and episode.version is not None:
+            # Known before the report comes: answers that are shown openly cannot be compared blind any more.
+            self._background.run(
+                lambda: comparisons.next_pair(episode.id),
+                self._on_pair,
+                lambda error: self.said.emit(str(error)),
+            )
         self._background.run(lambda: services.report_of(episode.id), self._on_report, self._on_no_report)
         if episode.version is not None:
             self._background.run(lambda: services.versions().pointer(), self._on_pointer, self._on_no_pointer)
+
+    def _on_pair(self, pair: AnswerPair | None) -> None:
+        self._pair = pair
 
     def _on_pointer(self, pointer: ActivePointer) -> None:
         active = pointer.active == self._episode.version
@@ -193,7 +207,29 @@ class EpisodePage(QWidget):
         samples = own_samples(report.measurements.samples)
         if not samples:
             return None
-        return _section(self.tr("Before and after"), AnswerList(samples))
+        answers = Slot()
+        if self._pair is None or self._services.comparisons is None:
+            self._show_answers(answers, samples)
+        else:
+            blind = BlindAnswers(self._services, self._services.comparisons, self._pair)
+            blind.said.connect(self.said)
+            blind.ended.connect(lambda: self._on_blind_ended(answers, samples))
+            answers.put(blind)
+        return _section(self.tr("Before and after"), answers)
+
+    def _on_blind_ended(self, place: Slot, samples: tuple[AnswerSample, ...]) -> None:
+        self.setFocus(Qt.FocusReason.OtherFocusReason)  # not wherever it goes when what has it disappears
+        self._show_answers(place, samples)
+
+    def _show_answers(self, place: Slot, samples: tuple[AnswerSample, ...]) -> None:
+        place.put(AnswerList(samples))
+        comparisons, episode = self._services.comparisons, self._episode
+        if comparisons is not None and episode.version is not None:
+            self._background.run(
+                lambda: comparisons.skip_all(episode.id),
+                lambda _: None,
+                lambda error: self.said.emit(str(error)),
+            )
 
     def _better(self, report: WorkerReport, judgement: Judgement) -> QWidget | None:
         bars = words.held_out_bars(report, judgement)

@@ -254,6 +254,8 @@ class Slot(QWidget):
             self._box.removeWidget(old)
             old.deleteLater()
         self._box.addWidget(self._content)
+        # Else it comes with the event loop only, and could not take the keyboard until then.
+        self._content.setVisible(True)
 
     def add(self, item: QWidget) -> None:
         """Show one more under what is here."""

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from PySide6.QtWidgets import QWidget
 
+from allie_desktop.domain.comparison import AnswerPair, Choice, Preference
 from allie_desktop.domain.conversation import ImportSummary
 from allie_desktop.domain.planning import Plan
 from allie_desktop.domain.ports import Clock, ConversationRepository, EpisodeRepository, VersionRepository
@@ -95,6 +96,22 @@ class Forgetter(Protocol):
         learnt from any of them. ``progress`` gets how many of how many are done."""
 
 
+class Comparisons(Protocol):
+    """Blind comparisons of answers. Called in a worker thread."""
+
+    def next_pair(self, episode_id: str) -> AnswerPair | None:
+        """Return the pair of an episode to be asked now; None without one."""
+
+    def note(self, pair: AnswerPair, choice: Choice) -> None:
+        """Keep what the person said of a pair."""
+
+    def skip_all(self, episode_id: str) -> None:
+        """Ask nothing more about an episode."""
+
+    def preference(self, episode_id: str) -> Preference:
+        """Return what the comparisons say of the version that an episode made."""
+
+
 def _nothing() -> None:
     return None
 
@@ -134,3 +151,4 @@ class WindowServices:
     download: Downloader | None = None
     models: Callable[[], Sequence[ModelChoice]] | None = None
     rollout: Callable[[], RolloutView | None] | None = None
+    comparisons: Comparisons | None = None

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal
 from PySide6.QtWidgets import QAbstractItemView, QComboBox, QFrame, QListView, QVBoxLayout, QWidget
 
+from allie_desktop.domain.comparison import AnswerPair, Preference
 from allie_desktop.domain.errors import AllieError
 from allie_desktop.ui import theme
+from allie_desktop.ui.presenters.comparisons import preference_words
 from allie_desktop.ui.presenters.versions import VersionRow, comparison, lineage, measures
 from allie_desktop.ui.presenters.words import conversations_words
 from allie_desktop.ui.windows.background import Background
+from allie_desktop.ui.windows.blind_card import BlindCard
 from allie_desktop.ui.windows.confirm import confirmed
 from allie_desktop.ui.windows.numbers_table import NumbersTable
 from allie_desktop.ui.windows.pieces import (
@@ -138,9 +141,14 @@ class VersionsPage(QWidget):
         box.addWidget(text(_facts(self, chosen), "soft"))
         if chosen.tainted:
             box.addWidget(frame("warning", column(text(chosen.tainted)), margins=theme.SPACE_3))
+        self._preferred = text("", "soft")
+        self._preferred.hide()
+        box.addWidget(self._preferred)
         box.addLayout(self._actions(chosen))
         card = frame("card", box)
-        parts: list[QWidget] = [card]
+        self._blind = Slot()
+        self._blind.hide()
+        parts: list[QWidget] = [card, self._blind]
         table = measures(chosen)
         if table:
             parts.append(text(self.tr("What was measured when it was made"), "heading"))
@@ -150,6 +158,44 @@ class VersionsPage(QWidget):
         if others and not chosen.is_base:
             parts.append(self._comparison(chosen, others))
         self._detail.put(*parts, spacing=theme.SPACE_3)
+        self._ask_blind(chosen)
+
+    def _ask_blind(self, chosen: VersionRow) -> None:
+        comparisons, episode_id = self._services.comparisons, chosen.episode_id
+        if comparisons is None or not episode_id:
+            return
+        place, preferred = self._blind, self._preferred
+
+        def show_preference(preference: Preference) -> None:
+            if self._preferred is preferred:  # the same version is still shown
+                preferred.setText(preference_words(preference))
+                preferred.setVisible(bool(preferred.text()))
+
+        def count() -> None:
+            self._background.run(
+                lambda: comparisons.preference(episode_id), show_preference, self._on_not_asked
+            )
+
+        def end() -> None:
+            # The keyboard would go wherever it likes when what has it disappears.
+            self.view.setFocus(Qt.FocusReason.OtherFocusReason)
+            place.hide()
+
+        def show_pair(pair: AnswerPair | None) -> None:
+            if pair is None or self._blind is not place:
+                return
+            card = BlindCard(self._services, comparisons, pair)
+            card.noted.connect(count)
+            card.said.connect(self.said)
+            card.ended.connect(end)
+            place.put(card)
+            place.show()
+
+        count()
+        self._background.run(lambda: comparisons.next_pair(episode_id), show_pair, self._on_not_asked)
+
+    def _on_not_asked(self, error: AllieError) -> None:
+        self.said.emit(str(error))
 
     def _actions(self, chosen: VersionRow) -> QVBoxLayout:
         use = button(self.tr("Use this version…"), lambda: self._on_use(chosen), "primary")
