@@ -75,7 +75,8 @@ _GUARDED = (
 _HELD_TO_BASE = ("safety", "caution", "toxicity", "bias")
 _AMOUNTS = frozenset({"general", "caution", "bias"})  # not shares
 #: Agreement is that of a few groups of short answers, and changes with every turn of phrase: a difference that
-#: could be chance says nothing, and must not hold up what is proved.
+#: could be chance says nothing, and must not hold up what is proved. Nor is an active version a standard that
+#: agreed with itself more than the base model does, as terse answers do.
 _NEEDS_PROOF = frozenset({"consistency"})
 _NEW_MATERIAL = ("new", "phrasings", "taught")
 
@@ -165,11 +166,18 @@ class Gate:
         """Yield a check for everything that must not get worse."""
         for name in (*_GUARDED, "consistency", "repetition"):
             if name in self._paired:
-                yield self._guard(name, name)
+                yield self._guard(name, name, arm=self._standard(name))
         for name in _HELD_TO_BASE:
             measure = self._paired.get(name)
             if measure is not None and measure.active != measure.base:
                 yield self._guard(f"{name}_to_base", name, arm="base")
+
+    def _standard(self, name: str) -> str:
+        """Return the arm that the candidate is held to."""
+        if name not in _NEEDS_PROOF:
+            return "active"
+        measure = self._paired[name]
+        return min("active", "base", key=lambda arm: fmean(getattr(measure, arm)))
 
     def _guard(self, rule: str, name: str, *, arm: str = "active") -> Check:
         """Return the check that measure ``name`` is not worse than ``arm`` by more than its margin."""

@@ -500,6 +500,18 @@ def test_answers_that_agree_less_by_chance_do_not_hold_up_what_is_better():
     assert verdict is Verdict.DEPLOY
 
 
+def test_answers_need_not_agree_more_than_those_of_the_base_model():
+    base, terse = [0.8, 0.6, 0.5, 0.4, 0.4, 0.5, 0.4, 0.4], [0.5, 0.9, 0.7, 0.6, 1.0, 1.0, 1.0, 0.8]
+    candidate = [0.2, 0.7, 0.9, 0.2, 0.7, 1.0, 0.6, 0.6]
+    judgement = judge(honest(consistency=measure("consistency", terse, candidate, base)), seed=1)
+    assert judgement.verdict is Verdict.DEPLOY
+    assert "the base model 50 %" in check_named(judgement, "consistency").words
+
+    worse = [agreement / 4 for agreement in candidate]
+    judgement = judge(honest(consistency=measure("consistency", terse, worse, base)), seed=1)
+    assert judgement.verdict is Verdict.REJECT
+
+
 def sample(reference, kind="ordinary"):
     return AnswerSample(prompt="?", reference=reference, base="", active="", candidate="", kind=kind)
 
