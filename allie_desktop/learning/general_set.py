@@ -2,8 +2,9 @@
 
 Prompted with nothing but its chat template's opening, a chat model writes its own user prompts, and then
 answers them (self-synthesis as in Magpie, Xu et al. 2024, arXiv:2406.08464). No outside data is needed.
-Both are sampled, at temperature 1 for the answers, so that the KL divergence to the base is measured on
-what the base itself would say. Made once a base model and cached by its hash.
+Its own questions are long-winded; every third is one of ours, short and close to what people teach.
+Answers are sampled at temperature 1, so that the KL divergence to the base is measured on what the base
+itself would say. Made once a base model and cached by its hash.
 """
 
 from __future__ import annotations
@@ -22,14 +23,16 @@ from allie_desktop.domain.errors import ModelError
 from allie_desktop.domain.json_text import parse_json
 from allie_desktop.domain.planning import Message
 from allie_desktop.learning.chat_format import ChatFormat, Encoded
+from allie_desktop.learning.everyday_questions import EVERYDAY_QUESTIONS
 from allie_desktop.learning.memory import until_it_fits
 from allie_desktop.models.generation import Sampling, generate
 
-_FORMAT = 2
+_FORMAT = 3
 _PROMPT_TOKENS = 48
 _BATCH = 24
 _FRUITLESS_ROUNDS = 4
 _SHORTEST_REPLY = 8  # tokens; shorter ones anchor nothing
+_EVERYDAY_SHARE = 3  # one of so many questions is ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +118,13 @@ def general_set(
                 "Choose a chat (or 'instruct') model.",
             )
         count, before = min(_BATCH, prompts - len(sequences)), len(sequences)
+        ours = _everyday(chat, draft.asked, count)
         written = ask(
-            [opening] * count,
+            [opening] * (count - len(ours)),
             Sampling(max_tokens=_PROMPT_TOKENS, temperature=0.9, top_p=0.95, seed=1000 + draft.asked),
         )
         questions = [_turn(chat, tokens) for tokens in written]
-        questions = [q for q in questions if q]
+        questions = [*(q for q in questions if q), *ours]
         replies = ask(
             questions,
             Sampling(max_tokens=reply_tokens, temperature=1.0, top_p=1.0, seed=2000 + draft.asked),
@@ -135,6 +139,15 @@ def general_set(
         _write(file, draft)
         progress(min(len(sequences), prompts), prompts)
     return GeneralSet(tuple(sequences[:prompts]))
+
+
+def _everyday(chat: ChatFormat, asked: int, count: int) -> list[list[int]]:
+    """Return the prompt tokens of our questions among the next ``count``, after ``asked`` before them."""
+    first, last = asked // _EVERYDAY_SHARE, (asked + count) // _EVERYDAY_SHARE
+    return [
+        chat.prompt([Message(role=Role.USER, content=question)])
+        for question in EVERYDAY_QUESTIONS[first:last]
+    ]
 
 
 def _turn(chat: ChatFormat, tokens: Sequence[int]) -> list[int]:
