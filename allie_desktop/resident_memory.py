@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import gc
 import linecache
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -33,6 +34,34 @@ def trim_heaps() -> None:
     with contextlib.suppress(OSError, AttributeError):
         if sys.platform.startswith("linux"):
             ctypes.CDLL(None).malloc_trim(0)
+
+
+class HeapTrimmer:
+    """Gives freed memory back whenever the process has grown by ``growth_bytes`` since it last did.
+
+    Tensors of ever other sizes come and go in training and generation; the C library keeps their places, and
+    without this a process holds three times what it uses. Any thread.
+    """
+
+    def __init__(self, growth_bytes: int) -> None:
+        self._growth = growth_bytes
+        self._least = resident_bytes()
+
+    def look(self) -> None:
+        """Call it often: it takes some microseconds where nothing is to be done."""
+        now = resident_bytes()
+        if now > self._least + self._growth:
+            trim_heaps()
+            self._least = resident_bytes()
+        else:
+            self._least = min(self._least, now)
+
+
+def resident_bytes() -> int:
+    """Return how much of this process is in memory; 0 where the system is not Linux. Any thread."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def give_back() -> None:

@@ -62,6 +62,7 @@ from allie_desktop.learning.memory import (
 )
 from allie_desktop.learning.trainer import HeldOut, Material, StepReport, Trainer
 from allie_desktop.learning.working_time import WorkingTime
+from allie_desktop.resident_memory import HeapTrimmer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -81,6 +82,8 @@ _CURVE_POINTS = 200
 _FEWEST_STEPS = 40
 _SMALLEST_STEP_TOKENS = 192
 _FISHER_SEQUENCES = 24
+_FISHER_PASS = 512  # tokens; a whole vocabulary of gradients stands behind each
+_HEAP_GROWTH_BYTES = 2**30
 
 
 class Session:
@@ -107,6 +110,7 @@ class Session:
         self._attempt = self._folder / f"attempt-{job.attempt}"
         self._attempt.mkdir(parents=True, exist_ok=True)
         self._chat = ChatFormat(loaded.tokenizer)
+        self._heap = HeapTrimmer(_HEAP_GROWTH_BYTES)
         self._seconds = self._read_seconds()
         self._curve: list[TrainingCurvePoint] = []
         self._held_out: list[HeldOutPoint] = []
@@ -156,7 +160,7 @@ class Session:
             self._adapter,
             self._chat,
             tokens_per_pass=self._size.tokens,
-            between=self._control.between,
+            between=self.between_passes,
             halved=self.pass_halved,
             lanes=self._lanes,
         )
@@ -188,7 +192,7 @@ class Session:
             reply_tokens=recipe.general_tokens,
             cache=Path(self._job.cache),
             progress=progress,
-            between=self._control.between,
+            between=self.between_passes,
         )
 
     def _encode(self) -> None:
@@ -264,7 +268,7 @@ class Session:
                     self._watched(passes(old, size, pad, opening)),
                     self._plan.seed,
                 ),
-                self._size.tokens,
+                min(self._size.tokens, _FISHER_PASS),
                 SMALLEST_PASS,
             )
             if self._job.parent_adapter is not None:
@@ -277,7 +281,7 @@ class Session:
 
     def _watched(self, items: Sequence[Any]) -> Iterator[Any]:
         for item in items:
-            self._control.between()
+            self.between_passes()
             yield item
 
     # -- train ---------------------------------------------------------------------------------------
@@ -317,7 +321,8 @@ class Session:
     # The trainer's Watcher:
 
     def between_passes(self) -> None:
-        """Wait while paused; raise when asked to stop."""
+        """Give freed memory back; wait while paused; raise when asked to stop."""
+        self._heap.look()
         self._control.between()
 
     def after_step(self, report: StepReport) -> None:
@@ -489,7 +494,7 @@ class Session:
 
     @contextmanager
     def _phase(self, phase: Phase, total: int) -> Iterator[None]:
-        self._control.between()
+        self.between_passes()
         self._control.send(PhaseStarted(phase=phase, total=0 if phase == "train" else total))
         self._phase_started = self._time.seconds()
         try:

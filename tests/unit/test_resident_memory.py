@@ -41,3 +41,28 @@ def test_what_was_let_go_of_works_as_before():
     assert done.returncode == 0, done.stderr
     before, after = map(int, done.stdout.split())
     assert after < before
+
+
+GROWING = """
+from allie_desktop.resident_memory import HeapTrimmer, resident_bytes
+
+trimmer, begun = HeapTrimmer(64 * 2**20), resident_bytes()
+held = [b"x" * 100_000 for _ in range(2000)]  # small enough to lie in the heap
+del held[:-1:2]
+full = resident_bytes() - begun
+trimmer.look()
+left = resident_bytes() - begun
+assert all(one == b"x" * 100_000 for one in held)
+trimmer.look()
+print(full // 2**20, left // 2**20, (resident_bytes() - begun) // 2**20)
+"""
+
+
+def test_what_was_freed_amid_what_is_held_goes_back_when_the_process_has_grown():
+    done = subprocess.run(
+        [sys.executable, "-c", GROWING], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    full, left, later = map(int, done.stdout.split())
+    assert left < full - 50
+    assert abs(later - left) < 20
