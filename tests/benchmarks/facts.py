@@ -37,6 +37,7 @@ from allie_desktop.domain.validation import Judgement, Margins, Measurements, Ve
 HERE = Path(__file__).parent
 FACTS_AN_EPISODE = 10
 HELD_OUT_CHATS = 40
+BYSTANDERS = HERE / "data" / "bystanders.txt"
 
 #: What each arm leaves out of the recipe.
 ARMS: dict[str, dict[str, float]] = {
@@ -111,6 +112,19 @@ def recall(program: Program, version: str, facts: list[dict[str, Any]]) -> dict[
     for (key, kind, _), answer in zip(questions, answers, strict=True):
         result[kind].append(key.lower() in answer.answer.lower())
     return result
+
+
+def spilt(program: Program, version: str, facts: list[dict[str, Any]]) -> float:
+    """Return the share of questions about the world that are answered with something about the person."""
+    questions = BYSTANDERS.read_text("utf-8").splitlines()
+    answers = program.answerer().ask(questions, version=version, greedy=True, max_tokens=32)
+    told = [
+        a.answer.startswith(("You ", "Your ")) or any(f["key"] in a.answer for f in facts) for a in answers
+    ]
+    for question, answer, is_told in zip(questions, answers, told, strict=True):
+        if is_told:
+            print(f"  {question} {answer.answer!r}", file=sys.stderr)
+    return mean([float(one) for one in told])
 
 
 def held_out(program: Program, version: str, chats: list[dict[str, Any]]) -> dict[str, Any]:
@@ -199,6 +213,7 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path) -> dict[str, A
                 "phases": dict(report.seconds),
                 "tokens_per_second": report.training.tokens_per_second,
                 "peak_memory_bytes": report.training.peak_memory_bytes,
+                "spilt": spilt(program, version, known),
                 "kl": mean(list(paired["general_kl"].candidate)),
                 "asked": [mean(right["asked"][i : i + 10]) for i in range(0, len(known), 10)],
                 "unseen": [mean(right["unseen"][3 * i : 3 * i + 30]) for i in range(0, len(known), 10)],
@@ -215,10 +230,10 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path) -> dict[str, A
 def table(results: list[dict[str, Any]]) -> str:
     """Return the figures as a Markdown table."""
     lines = [
-        "| arm | recall, all facts | unseen phrasings | recall by episode | KL "
+        "| arm | recall, all facts | unseen phrasings | recall by episode | about the person, unasked | KL "
         + "| held-out chats, base → adapted (95 % interval of the gain) "
         + "| verdicts | minutes an episode | tokens/s |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in results:
         last, held = r["episodes"][-1], r["held_out"]
@@ -226,7 +241,7 @@ def table(results: list[dict[str, Any]]) -> str:
         gain = f"{low:.3f}–{high:.3f}" if low is not None and high is not None else "too few"
         lines.append(
             f"| {r['arm']} | {mean(last['asked']):.0%} | {mean(last['unseen']):.0%} "
-            f"| {' '.join(f'{v:.0%}' for v in last['asked'])} | {last['kl']:.3f} "
+            f"| {' '.join(f'{v:.0%}' for v in last['asked'])} | {last['spilt']:.0%} | {last['kl']:.3f} "
             f"| {held['base']:.3f} → {held['adapted']:.3f} ({gain}) "
             f"| {', '.join(e['verdict'] for e in r['episodes'])} "
             f"| {' '.join(format(e['seconds'] / 60, '.1f') for e in r['episodes'])} "
