@@ -2,7 +2,7 @@
 
 Prompted with nothing but its chat template's opening, a chat model writes its own user prompts, and then
 answers them (self-synthesis as in Magpie, Xu et al. 2024, arXiv:2406.08464). No outside data is needed.
-Its own questions are long-winded; every third is one of ours, short and close to what people teach.
+Its own questions are long-winded; every second is one of ours, short and close to what people teach.
 Answers are sampled at temperature 1, so that the KL divergence to the base is measured on what the base
 itself would say. Made once a base model and cached by its hash.
 """
@@ -32,7 +32,8 @@ _PROMPT_TOKENS = 48
 _BATCH = 24
 _FRUITLESS_ROUNDS = 4
 _SHORTEST_REPLY = 8  # tokens; shorter ones anchor nothing
-_EVERYDAY_SHARE = 3  # one of so many questions is ours
+_EVERYDAY_SHARE = 2  # one of so many questions is ours
+_EVERYDAY_TOKENS = 32  # of a reply to it; whether it is about the person shows at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +124,14 @@ def general_set(
             [opening] * (count - len(ours)),
             Sampling(max_tokens=_PROMPT_TOKENS, temperature=0.9, top_p=0.95, seed=1000 + draft.asked),
         )
-        questions = [_turn(chat, tokens) for tokens in written]
-        questions = [*(q for q in questions if q), *ours]
-        replies = ask(
-            questions,
-            Sampling(max_tokens=reply_tokens, temperature=1.0, top_p=1.0, seed=2000 + draft.asked),
-        )
-        for question, reply in zip(questions, replies, strict=True):
-            if len(reply) >= _SHORTEST_REPLY:
-                ended = [*reply, *end] if len(reply) < reply_tokens else reply
-                weights = [0.0] * len(question) + [1.0] * len(ended)
-                sequences.append(Encoded(tuple(question + ended), tuple(weights)))
+        own = [turn for tokens in written if (turn := _turn(chat, tokens))]
+        for questions, limit in ((own, reply_tokens), (ours, min(reply_tokens, _EVERYDAY_TOKENS))):
+            sampling = Sampling(max_tokens=limit, temperature=1.0, top_p=1.0, seed=2000 + draft.asked)
+            for question, reply in zip(questions, ask(questions, sampling), strict=True):
+                if len(reply) >= _SHORTEST_REPLY:
+                    ended = [*reply, *end] if len(reply) < limit else reply
+                    weights = [0.0] * len(question) + [1.0] * len(ended)
+                    sequences.append(Encoded(tuple(question + ended), tuple(weights)))
         draft.fruitless = 0 if len(sequences) > before else draft.fruitless + 1
         draft.asked += count
         _write(file, draft)
