@@ -7,8 +7,12 @@ import json
 import pytest
 import torch
 
+from allie_desktop.domain.conversation import Role
+from allie_desktop.domain.planning import Message
 from allie_desktop.learning.chat_format import ChatFormat
+from allie_desktop.learning.everyday_questions import EVERYDAY_QUESTIONS
 from allie_desktop.learning.general_set import GeneralSet, general_set
+from allie_desktop.safety.probes import CONSISTENCY_GROUPS
 from tests.unit.learning.tiny import random_sequences, tiny_llama
 
 PROMPTS = 30  # more than are written at once, so that it can be interrupted in between
@@ -249,3 +253,20 @@ def test_it_is_written_in_smaller_batches_when_memory_runs_out(chatml, chat, tmp
 
     made, _ = write(model, chat, tmp_path, prompts=12)
     assert len(made.sequences) == 12
+
+
+def test_every_second_question_is_ours_until_they_are_used_up(model, chat, tmp_path, monkeypatch):
+    ours = ("What is tea made from?", "Which month comes after March?", "Who makes bread?")
+    monkeypatch.setattr("allie_desktop.learning.general_set.EVERYDAY_QUESTIONS", ours)
+    prompts = [chat.prompt([Message(role=Role.USER, content=question)]) for question in ours]
+
+    made, _ = write(model, chat, tmp_path)
+
+    found = [list(item.tokens[: item.weights.index(1.0)]) for item in made.sequences]
+    assert len(found) == PROMPTS
+    assert [found.count(prompt) for prompt in prompts] == [1, 1, 1]
+
+
+def test_our_questions_are_asked_once_and_are_not_those_that_probe():
+    assert len(set(EVERYDAY_QUESTIONS)) == len(EVERYDAY_QUESTIONS)
+    assert not set(EVERYDAY_QUESTIONS) & {question for group in CONSISTENCY_GROUPS for question in group}
