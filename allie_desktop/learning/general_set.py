@@ -27,7 +27,7 @@ from allie_desktop.learning.everyday_questions import EVERYDAY_QUESTIONS
 from allie_desktop.learning.memory import until_it_fits
 from allie_desktop.models.generation import Sampling, generate
 
-_FORMAT = 3
+_FORMAT = 4
 _PROMPT_TOKENS = 48
 _BATCH = 24
 _FRUITLESS_ROUNDS = 4
