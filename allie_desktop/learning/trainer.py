@@ -348,13 +348,14 @@ class Trainer:
         return gradients, sums
 
     def _divergence(self, hidden: torch.Tensor, batch: Pass, plan: StepPlan) -> torch.Tensor:
-        """Return a pass's part of the mean KL(base ‖ adapted) over the anchor's places."""
+        """Return a pass's part of the KL(base ‖ adapted) of the anchors: the mean over them of each one's mean
+        over its places, so that a short one counts like a long one."""
         import torch
 
         hidden_of = [self._material.general_hidden[i] for i in plan.general]
-        positions = sum(h.shape[0] for h in hidden_of) or 1
         base = torch.cat([hidden_of[i] for i in _runs(batch.owners)]).to(self._device)
-        return token_kl(self._head, hidden, base).sum() / positions
+        shares = torch.tensor([1 / (max(1, h.shape[0]) * len(hidden_of)) for h in hidden_of])
+        return (token_kl(self._head, hidden, base) * shares[batch.owners].to(self._device)).sum()
 
     def _clip(self, gradients: dict[str, torch.Tensor]) -> float:
         import torch
