@@ -76,8 +76,9 @@ def base_hidden(model, items):
 
 @cache
 def general_part():
-    """General sequences with what the base model thinks of them."""
+    """General sequences with what the base model thinks of them; one has a short reply."""
     held = random_sequences(3, seed=30, head=OPENING)
+    held[1:2] = random_sequences(1, seed=31, learnt=2, head=OPENING)
     return held, base_hidden(TinyChat().adapter.model, held)
 
 
@@ -228,7 +229,10 @@ def test_the_first_step_is_the_one_that_the_formula_asks_for():
         states = model.get_decoder()(input_ids=torch.tensor([item.tokens])).last_hidden_state[0]
         hidden.append(states[[i - 1 for i, w in enumerate(item.weights) if w > 0]])
     base = torch.cat([parts.general_hidden[i] for i in plan.general])
-    loss = loss + 0.7 * token_kl(model.get_output_embeddings(), torch.cat(hidden), base).mean()
+    divergences = token_kl(model.get_output_embeddings(), torch.cat(hidden), base)
+    each = divergences.split([len(states) for states in hidden])
+    assert len({len(states) for states in hidden}) == 2
+    loss = loss + 0.7 * sum(one.mean() for one in each) / len(each)
     expected = {n: torch.zeros_like(t) for n, t in chat.adapter.masters.items()}
     chat.adapter.add_gradients(loss, expected)
     penalty.add_to(chat.adapter.masters, expected)
@@ -347,7 +351,7 @@ def divergence(adapter, items, base):
         hidden = hidden_states(adapter.model, batch)
         order = torch.unique_consecutive(batch.owners).tolist()
         values = token_kl(adapter.model.get_output_embeddings(), hidden, torch.cat([base[i] for i in order]))
-    return float(values.mean())
+    return float(torch.stack([values[batch.owners == i].mean() for i in range(len(items))]).mean())
 
 
 def test_the_kl_anchor_keeps_the_model_closer_to_its_base():
