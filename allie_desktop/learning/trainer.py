@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _SPIKE = 20.0
 _SKIPS_ALLOWED = 5
 _BETAS = (0.9, 0.99)
+#: The anchor's weight grows by no more than this at an evaluation that found it over the budget, and in all.
+_MOST_TIGHTENING, _MOST_ANCHORING = 2.0, 8.0
 #: Tokens of one pass where several run side by side: a row or two, so that they can be shared out evenly.
 _LANE_PASS = 256
 
@@ -103,6 +105,7 @@ class TrainerState:
     best_within: bool = False
     evaluated_step: int = 0
     worse: int = 0
+    anchoring: float = 1.0  # what the weight of the anchor is multiplied by
     skipped: int = 0
     tokens: int = 0
     seconds: float = 0.0
@@ -167,6 +170,7 @@ class Trainer:
             "best_within": s.best_within,
             "evaluated_step": s.evaluated_step,
             "worse": s.worse,
+            "anchoring": s.anchoring,
             "skipped": s.skipped,
             "tokens": s.tokens,
             "seconds": s.seconds,
@@ -193,6 +197,7 @@ class Trainer:
             best_within=n["best_within"],
             evaluated_step=n["evaluated_step"],
             worse=n["worse"],
+            anchoring=n.get("anchoring", 1.0),  # not in those of earlier builds
             skipped=n["skipped"],
             tokens=n["tokens"],
             seconds=n["seconds"],
@@ -243,8 +248,13 @@ class Trainer:
             self.state.worse += 1
         if self.state.worse >= self._recipe.patience:
             return "held-out answers stopped getting better"
-        if held.kl > 2 * self._kl_budget:
+        # What is new strays while the rate is high, and comes back: only later is far away too far.
+        if held.kl > 2 * self._kl_budget and 2 * self.state.step > len(self._steps):
             return "it moved too far away from what the model knew"
+        if not within:
+            # A weight that follows what is measured, as in Ziegler et al. 2019, arXiv:1909.08593, §2.2.
+            excess = min(held.kl / self._kl_budget, _MOST_TIGHTENING) if self._kl_budget else 1.0
+            self.state.anchoring = min(self.state.anchoring * excess, _MOST_ANCHORING)
         return ""
 
     def _take_step(self, plan: StepPlan) -> None:
@@ -337,7 +347,7 @@ class Trainer:
             if is_anchor:
                 loss = self._divergence(hidden, batch, plan)
                 sums.kl += float(loss.detach())
-                loss = loss * self._recipe.kl_weight
+                loss = loss * self._recipe.kl_weight * self.state.anchoring
             else:
                 losses = token_losses(self._head, hidden, batch.targets.to(self._device))
                 product = losses * batch.weights.to(self._device)

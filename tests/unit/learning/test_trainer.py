@@ -824,6 +824,29 @@ def test_training_ends_when_it_moved_too_far_away():
     assert_holds(trainer, states[2])  # the best within the budget
 
 
+def test_what_strays_early_is_held_tighter_and_may_come_back():
+    spectator, options = every_step(6, [6, 5, 4, 3, 2, 1], [0.06, 0.12, 0.4, 0.1, 0.05, 0.04])
+
+    trainer, why, states = run_with(spectator, options, kl_budget=0.08)
+
+    assert (why, steps_of(spectator)) == ("", 6)
+    assert_holds(trainer, states[6])
+    assert trainer.state.anchoring == pytest.approx(1.5 * 2 * 1.25)
+
+
+def test_an_anchor_that_was_tightened_pulls_harder():
+    found = {}
+    for anchoring in (1.0, 8.0):
+        chat = TinyChat()
+        trainer = make_trainer(chat=chat, steps=mixed_steps(15))
+        trainer.state.anchoring = anchoring
+        trainer.run()
+        found[anchoring] = divergence(
+            chat.adapter, trainer._material.general, trainer._material.general_hidden
+        )
+    assert found[8.0] < found[1.0]
+
+
 def test_a_little_over_the_budget_is_not_best_but_no_end():
     spectator, options = every_step(4, [4, 3, 2, 1], [0.01, 0.10, 0.10, 0.02])
 
