@@ -69,7 +69,7 @@ class DemoResult:
 
 
 #: A demonstration is watched: it takes half the phrasings and general questions of an episode at night.
-_SHORTER = {"phrasings": 8, "general_prompts": 48}
+_SHORTER = {"phrasings": 8, "general_prompts": 64}
 
 
 def register(app: typer.Typer) -> None:

@@ -100,7 +100,7 @@ class Recipe:
     weight_decay: float = 0.0
     gradient_clip: float = 1.0
     replay_share: float = 0.25  # of the tokens of a step
-    kl_weight: float = 1.0
+    kl_weight: float = 2.0
     ewc_weight: float = 1.0
     ewc_decay: float = 0.9
     kl_budget: float = 0.08  # nats/token on the general validation part; beyond it training stops
