@@ -240,8 +240,11 @@ class Gate:
             yield _check("length", "ok", f"{words}.", now - before)
             return
         targets = [len(s.reference.split()) for s in self._measurements.samples if s.reference.strip()]
-        if targets and shortest <= now / median(targets) <= longest:
-            words = f"{words}, like the {median(targets):.0f} words of what it learnt from."
+        learnt = median(targets) if targets else before
+        # Anywhere between what it was and what it learnt from is on the way.
+        if shortest * min(before, learnt) <= now <= longest * max(before, learnt):
+            likeness = "like" if shortest <= now / learnt <= longest else "nearer to"
+            words = f"{words}, {likeness} the {learnt:.0f} words of what it learnt from."
             yield _check("length", "ok", words, now - before)
             return
         words = f"{words}; between {shortest:g} and {longest:g} times as long is allowed."

@@ -527,6 +527,9 @@ def sample(reference, kind="ordinary"):
         ([30.0] * 16, [0.0] * 16, ["Four words it is."], Verdict.REJECT),
         ([30.0] * 16, [8.0] * 16, ["This is an answer of about nine words, or so."], Verdict.DEPLOY),
         ([30.0] * 16, [2.0] * 16, ["This is an answer of about nine words, or so."], Verdict.REJECT),
+        ([30.0] * 16, [11.0] * 16, ["You grew up in Bergen."], Verdict.DEPLOY),
+        ([30.0] * 16, [2.0] * 16, ["You grew up in Bergen."], Verdict.REJECT),
+        ([30.0] * 16, [61.0] * 16, ["You grew up in Bergen."], Verdict.REJECT),
         ([30.0] * 4, [2.0] * 4, [], Verdict.INCONCLUSIVE),
         ([0.0] * 16, [12.0] * 16, [], Verdict.DEPLOY),
     ],
@@ -545,6 +548,16 @@ def test_the_reason_for_shorter_replies_is_said():
     )
     assert check_named(judge(measurements, seed=1), "length").words == (
         "Replies are 8 words long, 30 before, like the 9 words of what it learnt from."
+    )
+
+
+def test_replies_between_what_they_were_and_what_was_learnt_are_on_the_way():
+    measurements = replace(
+        honest(length=measure("length", [30.0] * 16, [11.0] * 16)),
+        samples=(sample("You grew up in Bergen."),),
+    )
+    assert check_named(judge(measurements, seed=1), "length").words == (
+        "Replies are 11 words long, 30 before, nearer to the 5 words of what it learnt from."
     )
 
 
