@@ -28,7 +28,7 @@ PROMPTS = (
     "Give me a tip for sleeping well.",
 )
 TOKENS = 16
-CUTS = (0, 4, 10)  # tokens of the reply that are given
+CUTS = (0, 6)  # tokens of the reply that are given
 THREADS = 2
 
 
