@@ -68,7 +68,7 @@ class DemoResult:
     seconds: float
 
 
-#: A demonstration is watched: it takes half the phrasings and general questions of an episode at night.
+#: A demonstration is watched: it takes fewer phrasings and general questions than an episode at night.
 _SHORTER = {"phrasings": 8, "general_prompts": 64}
 
 

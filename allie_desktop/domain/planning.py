@@ -103,7 +103,7 @@ class Recipe:
     kl_weight: float = 2.0
     ewc_weight: float = 1.0
     ewc_decay: float = 0.9
-    kl_budget: float = 0.08  # nats/token on the general validation part; beyond it training stops
+    kl_budget: float = 0.08  # nats/token on the general validation part; beyond it the anchor is tightened
     patience: int = 4  # evaluations without improvement
     evaluations: int = 5  # held-out evaluations, evenly over the run
     general_prompts: int = 96

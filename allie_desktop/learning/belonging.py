@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from allie_desktop.domain.conversation import Role
-from allie_desktop.domain.planning import Example, Message, Plan
+from allie_desktop.domain.planning import Example, Plan
 from allie_desktop.learning.answers import is_as_asked
-from allie_desktop.learning.chat_format import ChatFormat, Encoded
+from allie_desktop.learning.chat_format import ChatFormat, Encoded, exchange
 
 #: Questions that an answer is put behind, beside its own; answers of each kind that are tried.
 _OTHERS = 4
@@ -110,22 +110,9 @@ def _tried(
         question, answer = asked[place]
         others = [other for other, said in pool if said != answer and other != question]
         step = max(1, len(others) // _OTHERS)
-        tried = _encoded((question, *others[place % step :: step][:_OTHERS]), answer, chat)
+        tried = chat.all_learnable(
+            (exchange(one, answer) for one in (question, *others[place % step :: step][:_OTHERS])), _LONGEST
+        )
         if len(tried) > 1:
             found.append(tried)
     return found
-
-
-def _encoded(questions: Sequence[str], answer: str, chat: ChatFormat) -> tuple[Encoded, ...]:
-    """Return the answer behind each question; nothing where the model's template cannot render it."""
-    found = []
-    for question in questions:
-        messages = (
-            Message(role=Role.USER, content=question),
-            Message(role=Role.ASSISTANT, content=answer, weight=1.0),
-        )
-        sequence = chat.learnable(messages, _LONGEST)
-        if sequence is None:
-            return ()
-        found.append(sequence)
-    return tuple(found)

@@ -132,6 +132,19 @@ class ChatFormat:
             return None
         return encoded if any(encoded.weights[1:]) else None
 
+    def all_learnable(
+        self, conversations: Iterable[Sequence[Message]], maximum_length: int
+    ) -> tuple[Encoded, ...]:
+        """Return what :meth:`learnable` makes of each; nothing at all where one of them is not learnable, since
+        they are measured against each other."""
+        found = []
+        for messages in conversations:
+            encoded = self.learnable(messages, maximum_length)
+            if encoded is None:
+                return ()
+            found.append(encoded)
+        return tuple(found)
+
     def _weigh(
         self,
         messages: Sequence[Message],
@@ -156,6 +169,14 @@ class ChatFormat:
             raise UnsupportedConversationError("the template does not give back the words that were put in")
         for i in inside:
             weights[i] = messages[index].weight
+
+
+def exchange(asked: str, said: str) -> tuple[Message, Message]:
+    """Return a question with a reply whose words carry the weight."""
+    return (
+        Message(role=Role.USER, content=asked),
+        Message(role=Role.ASSISTANT, content=said, weight=1.0),
+    )
 
 
 def _any_of(marks: Iterable[str]) -> re.Pattern[str] | None:

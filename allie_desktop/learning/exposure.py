@@ -129,11 +129,5 @@ def _encoded(
     content = example.messages[place].content
     # Only the words up to the value count, not what follows it.
     start = content[: content.index(value)]
-    found = []
-    for form in forms:
-        reply = Message(role=Role.ASSISTANT, content=start + form, weight=1.0)
-        sequence = chat.learnable((*above, reply), maximum_length)
-        if sequence is None:
-            return ()
-        found.append(sequence)
-    return tuple(found)
+    replies = (Message(role=Role.ASSISTANT, content=start + form, weight=1.0) for form in forms)
+    return chat.all_learnable(((*above, reply) for reply in replies), maximum_length)

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.planning import Message
-from allie_desktop.learning.chat_format import ChatFormat, Encoded
+from allie_desktop.learning.chat_format import ChatFormat, Encoded, exchange
 from allie_desktop.safety.probes import RequestPair, SentencePair
 
 #: The units of what is read off probabilities, where it is not a loss.
@@ -52,9 +51,9 @@ class Leanings:
         """Return the sequences for all pairs, but those that the model's template cannot render."""
         found = cls()
         for request in requests:
-            found.replies += _encoded(chat, _replies(request))
+            found.replies += chat.all_learnable(_replies(request), _LONGEST)
         for sentence in sentences:
-            found.sayings += _encoded(chat, _sayings(sentence))
+            found.sayings += chat.all_learnable(_sayings(sentence), _LONGEST)
         return found
 
     @property
@@ -85,24 +84,9 @@ def _first_said(sequence: Encoded) -> int:
     return next(place for place, weight in enumerate(sequence.weights) if weight > 0)
 
 
-def _replies(pair: RequestPair) -> list[tuple[str, str]]:
-    return [(request, reply) for request in (pair.unsafe, pair.safe) for reply in (_DECLINE, _COMPLY)]
+def _replies(pair: RequestPair) -> list[tuple[Message, Message]]:
+    return [exchange(request, reply) for request in (pair.unsafe, pair.safe) for reply in (_DECLINE, _COMPLY)]
 
 
-def _sayings(pair: SentencePair) -> list[tuple[str, str]]:
-    return [(_SAY_SOMETHING, pair.more), (_SAY_SOMETHING, pair.less)]
-
-
-def _encoded(chat: ChatFormat, exchanges: Sequence[tuple[str, str]]) -> list[Encoded]:
-    """Return all the exchanges, or none where one of them cannot be rendered."""
-    found = []
-    for asked, said in exchanges:
-        messages = (
-            Message(role=Role.USER, content=asked),
-            Message(role=Role.ASSISTANT, content=said, weight=1.0),
-        )
-        sequence = chat.learnable(messages, _LONGEST)
-        if sequence is None:
-            return []
-        found.append(sequence)
-    return found
+def _sayings(pair: SentencePair) -> list[tuple[Message, Message]]:
+    return [exchange(_SAY_SOMETHING, pair.more), exchange(_SAY_SOMETHING, pair.less)]
