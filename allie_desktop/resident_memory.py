@@ -24,16 +24,12 @@ _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (?:(r-xp|r--p) \S+ \S+ \S+ +(/.*
 def share_heaps() -> None:
     """Let all threads allocate from two heaps. The C library gives most threads heaps of their own; those that
     mostly sleep keep theirs for nothing, and whatever comes and goes leaves its holes in many. Any thread."""
-    with contextlib.suppress(OSError, AttributeError):
-        if sys.platform.startswith("linux"):
-            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+    _tell_c_library("mallopt", _M_ARENA_MAX, 2)
 
 
 def trim_heaps() -> None:
     """Give the system what was freed. Any thread."""
-    with contextlib.suppress(OSError, AttributeError):
-        if sys.platform.startswith("linux"):
-            ctypes.CDLL(None).malloc_trim(0)
+    _tell_c_library("malloc_trim", 0)
 
 
 class HeapTrimmer:
@@ -80,6 +76,13 @@ def give_back() -> None:
         library = ctypes.CDLL(None, use_errno=True)
         for start, size in _unchanged_mappings():
             library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _MADV_DONTNEED)
+
+
+def _tell_c_library(function: str, *numbers: int) -> None:
+    """Call one of Linux' C library, which may lack it."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):
+            getattr(ctypes.CDLL(None), function)(*numbers)
 
 
 def _unchanged_mappings() -> Iterator[tuple[int, int]]:
