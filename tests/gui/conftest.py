@@ -14,6 +14,7 @@ import pytest
 
 from tests.gui.desktop_session import DesktopSession, missing_tools
 from tests.gui.tray_stage import TrayStage
+from tests.gui.window_stage import Stage
 
 
 @pytest.fixture
@@ -74,3 +75,12 @@ def tray_stages(
             return stage
 
         yield make
+
+
+@pytest.fixture
+def stage(tmp_path: Path, qapp: Any) -> Iterator[Stage]:
+    """A filled home with what windows are given."""
+    made = Stage(tmp_path / "home")
+    made.fill()
+    yield made
+    made.close()

@@ -27,7 +27,6 @@ from allie_desktop.ui.windows.background import Background
 from allie_desktop.ui.windows.confirm import Confirmation
 from allie_desktop.ui.windows.first_run import FirstRun
 from allie_desktop.ui.windows.main_window import HISTORY, PRIVACY, SETTINGS, VERSIONS, MainWindow
-from tests.gui.window_stage import Stage
 
 #: What a person operates. Containers and texts have names where they need them.
 CONTROLS = {
@@ -59,14 +58,6 @@ class Flashes(QObject):
         if event.type() is QEvent.Type.Show and isinstance(watched, QWidget) and watched.isWindow():
             self.seen.append(type(watched).__name__)
         return False
-
-
-@pytest.fixture
-def stage(tmp_path, qapp):
-    made = Stage(tmp_path / "home")
-    made.fill()
-    yield made
-    made.close()
 
 
 def settle(qtbot, widget) -> None:

@@ -25,14 +25,6 @@ PAIR = AnswerPair(
 )
 
 
-@pytest.fixture
-def stage(tmp_path, qapp):
-    made = Stage(tmp_path / "home")
-    made.fill()
-    yield made
-    made.close()
-
-
 def settle(qtbot, widget: QWidget) -> None:
     qtbot.waitUntil(lambda: not any(one.busy for one in widget.findChildren(Background)), timeout=20_000)
 
