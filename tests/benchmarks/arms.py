@@ -10,8 +10,8 @@ Every way keeps the state that its held-out examples of the new task liked best,
 * ``kl``: anchored to the base by the general set, always with the same weight.
 * ``ewc``: from the second task on, held where the tasks before it need it: the true Fisher on examples of the
   task just learnt, blended with those before (``learning/ewc.py``), with the weight of the recipe.
-* ``all``: as ``learning/session.py`` does it: replay, the anchor whose weight follows the KL that is measured, a
-  budget of KL, and EWC, whose Fisher is that of what is replayed.
+* ``all``: as ``learning/session.py`` does it: replay, the anchor whose weight follows the KL that is measured, EWC,
+  whose Fisher is that of what is replayed, and a budget of KL: the one way that may end before its last step.
 * ``o-lora``: see ``orthogonal.py``.
 * ``joint``: all tasks at once, mixed, with plain LoRA and as many visits: what could be reached.
 * ``pad``: the first task, then as many steps on other material in place of each further task: what time alone does.
