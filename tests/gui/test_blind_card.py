@@ -168,8 +168,8 @@ def test_the_versions_page_asks_all_there_is_and_then_says_what_was_preferred(qt
     for number in range(4):
         card = card_of(page)
         letter = "A" if card._new_is_a else "B"
-        press(qtbot, card, f"{letter} is better" if number else "No difference")
-        press(qtbot, card, "Next question" if number < 3 else "Done")
+        press(qtbot, page, f"{letter} is better" if number else "No difference")
+        press(qtbot, page, "Next question" if number < 3 else "Done")
     assert kept(stage).count("new") == 3
     assert card_of(page) is None
     assert page.view.hasFocus() or page.focusWidget() is page.view
