@@ -9,7 +9,7 @@ Every way keeps the state that its held-out examples of the new task liked best,
 * ``replay``: a quarter as much again of each step is from former tasks.
 * ``kl``: anchored to the base by the general set, always with the same weight.
 * ``ewc``: from the second task on, held where the tasks before it need it: the true Fisher on examples of the
-  task just learnt, blended with those before (``learning/ewc.py``), with the weight of the recipe.
+  task just learnt, blended with those before (``learning/ewc.py``), with a weight of its own.
 * ``all``: as ``learning/session.py`` does it: replay, the anchor whose weight follows the KL that is measured, EWC,
   whose Fisher is that of what is replayed, and a budget of KL: the one way that may end before its last step.
 * ``o-lora``: see ``orthogonal.py``.
@@ -117,7 +117,7 @@ class _Watch:
 
 class Learner:
     """A model that learns tasks in one way. ``recipe`` is the product's, with ``ordinary_epochs`` visits of each
-    example."""
+    example; ``orthogonality`` is O-LoRA's λ, ``ewc_alone`` that of EWC where nothing else holds back."""
 
     def __init__(
         self,
@@ -129,11 +129,13 @@ class Learner:
         tasks: int,
         cache: Path,
         orthogonality: float,
+        ewc_alone: float,
         threads: int,
     ) -> None:
         check_head(loaded.model)
         self._way, self._recipe, self._seed = way, recipe, seed
         self._orthogonality = orthogonality
+        self._ewc_weight = recipe.ewc_weight if way.replay else ewc_alone
         self.chat = ChatFormat(loaded.tokenizer)
         self._pad, self._opening = loaded.tokenizer.pad_token_id, self.chat.opening()
         on_cpu = loaded.device.type == "cpu"
@@ -309,7 +311,7 @@ class Learner:
         if self._fisher is not None:
             made = made.blended(self._fisher, self._recipe.ewc_decay)
         self._fisher = made
-        return EwcPenalty(made, self.adapter.state(), self.adapter.scaling, self._recipe.ewc_weight)
+        return EwcPenalty(made, self.adapter.state(), self.adapter.scaling, self._ewc_weight)
 
     def _measured(self, validation: Sequence[Encoded]) -> HeldOut:
         kls = [0.0]

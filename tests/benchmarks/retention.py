@@ -42,7 +42,7 @@ def retention_tables(arm: str, episodes: Sequence[Mapping[str, Any]]) -> str:
         ):
             figures += [] if value is None else [f"{word} {100 * value:+.1f} points"]
         parts.append(
-            f"**{arm}, {words}**: {', '.join(figures)}\n\n{matrix_table(matrix, names, corner='recall after')}"
+            f"**{arm}, {words}**: {', '.join(figures)}\n\n{matrix_table(matrix, names=names, corner='recall after')}"
         )
     return "\n\n".join(parts)
 

@@ -105,14 +105,16 @@ def forgetting(matrix: Matrix) -> float | None:
 
 
 def matrix_table(
-    matrix: Matrix, names: Sequence[str], *, rows: Sequence[str] = (), corner: str = "after"
+    *matrices: Matrix, names: Sequence[str], rows: Sequence[str] = (), corner: str = "after"
 ) -> str:
     """Return R as a Markdown table in per cent: a row for what was learnt last (named in ``rows`` where that is
-    something else than what is asked), a column for what is asked."""
-    columns = max(len(row) for row in matrix)
+    something else than what is asked), a column for what is asked. Of several matrices of one shape each cell
+    shows all values."""
+    columns = max(len(row) for row in matrices[0])
     lines = [f"| {corner} | {' | '.join(names[:columns])} |", "|---" * (columns + 1) + "|"]
-    for name, row in zip(rows or names, matrix, strict=False):
-        cells = [f"{value:.0%}" for value in row] + [""] * (columns - len(row))
+    for name, *several in zip(rows or names, *matrices, strict=False):
+        shown = [" / ".join(f"{value:.0%}" for value in values) for values in zip(*several, strict=True)]
+        cells = shown + [""] * (columns - len(shown))
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -116,16 +116,14 @@ def _by_seed(runs: Sequence[Run]) -> str:
 
 
 def _matrices(arm: str, runs: Sequence[Run], names: Sequence[str]) -> str:
-    parts = []
-    for key, words in SCORES.items():
-        matrix = mean_matrix([run[key] for run in runs])
-        rows = list(names)
-        if len(matrix) == 1:
-            rows = ["everything"]
-        elif arm == PAD:
-            rows = [names[0], *["other material"] * (len(names) - 1)]
-        parts.append(f"**{arm}, {words}** (mean of {len(runs)})\n\n{matrix_table(matrix, names, rows=rows)}")
-    return "\n\n".join(parts)
+    matrices = [mean_matrix([run[key] for run in runs]) for key in SCORES]
+    rows = list(names)
+    if len(matrices[0]) == 1:
+        rows = ["everything"]
+    elif arm == PAD:
+        rows = [names[0], *["other material"] * (len(names) - 1)]
+    head = f"**{arm}, {' / '.join(SCORES.values())}** (mean of {len(runs)})"
+    return f"{head}\n\n{matrix_table(*matrices, names=names, rows=rows)}"
 
 
 def _percent(values: Sequence[float], digits: int = 0) -> str:

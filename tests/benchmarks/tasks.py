@@ -45,6 +45,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from allie_desktop import __version__
+from allie_desktop.domain.planning import Recipe
 from allie_desktop.paths import AppPaths
 from tests.benchmarks.scores import commonest_score, score
 from tests.benchmarks.task_tables import tables
@@ -57,9 +58,7 @@ _HELD_OUT_SHARE = 10
 _FEWEST_HELD_OUT = 4
 _LONGEST_PAD = 256  # tokens: about as long as what it stands for
 #: What decides what a run measures; runs of different settings are not put into one file.
-_SETTINGS = (
-    "task train test epochs answer_tokens orthogonality set base pad general_prompts general_tokens".split()
-)
+_SETTINGS = "task train test epochs answer_tokens orthogonality ewc_alone set base pad general_prompts general_tokens".split()
 
 Pair = tuple[str, str]
 
@@ -116,7 +115,6 @@ def run_arm(arm: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any
     """Run one arm with one seed; return its figures."""
     import torch
 
-    from allie_desktop.domain.planning import Recipe
     from allie_desktop.models.catalogue import resolve_base
     from allie_desktop.models.loading import load_base
     from tests.benchmarks.arms import WAYS, Learner, Way
@@ -142,6 +140,7 @@ def run_arm(arm: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any
         tasks=len(tasks),
         cache=cache,
         orthogonality=arguments.orthogonality,
+        ewc_alone=arguments.ewc_alone,
         threads=threads,
     )
     train = [learner.encoded(t.train) for t in tasks]
@@ -239,6 +238,12 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument(
         "--orthogonality", type=float, default=0.5, help="O-LoRA's λ; 0.5 is what its authors take"
+    )
+    parser.add_argument(
+        "--ewc-alone",
+        type=float,
+        default=Recipe().ewc_weight,
+        help="λ of the arm ewc, where EWC is all there is",
     )
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="change the recipe")
     parser.add_argument("--general-prompts", type=int, default=96, help="of the general set")

@@ -122,8 +122,14 @@ def test_of_matrices_the_mean_is_taken_cell_by_cell():
 
 
 def test_a_matrix_is_printed_with_what_was_learnt_on_the_left():
-    assert matrix_table([[0.5], [0.25, 1.0]], ["one", "two"]) == (
+    assert matrix_table([[0.5], [0.25, 1.0]], names=["one", "two"]) == (
         "| after | one | two |\n|---|---|---|\n| one | 50% |  |\n| two | 25% | 100% |"
+    )
+
+
+def test_two_scores_share_a_matrix():
+    assert matrix_table([[0.5, 0.1]], [[0.6, 0.2]], names=["one", "two"], rows=["everything"]) == (
+        "| after | one | two |\n|---|---|---|\n| everything | 50% / 60% | 10% / 20% |"
     )
 
 
@@ -248,8 +254,8 @@ def test_the_tables_set_the_arms_against_the_bound_and_against_ours():
     assert "| all | 1 | 70.0% | 100.0% | -5.0 | +5.0 | 80.0% → 75.0% | – |" in text
     assert "| joint | 1 | 70.0% | 100.0% | – | – | 80.0% → 80.0% | – |" in text
     assert "| pad | 1 | – | – | -10.0 | +10.0 | 80.0% → 70.0% | – |" in text
-    assert "| everything | 80% | 60% |" in text
-    assert "| other material | 70% |" in text
+    assert "| everything | 80% / 80% | 60% / 60% |" in text
+    assert "| other material | 70% / 70% |" in text
 
 
 def test_before_anything_was_learnt_only_the_base_is_told_of():

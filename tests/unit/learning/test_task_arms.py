@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -33,7 +31,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory):
 def learner(cache):
     """Return a learner in some way, always from the same model, adapter and general set."""
 
-    def made(way: Way, *, seed: int = 3) -> Learner:
+    def made(way: Way, *, seed: int = 3, ewc_alone: float = 1.0) -> Learner:
         tokenizer = chatml_tokenizer()
         loaded = LoadedBase(
             base=BaseModel(name="tiny", path="", sha256="0" * 64),
@@ -42,7 +40,17 @@ def learner(cache):
             device=torch.device("cpu"),
             dtype=torch.float32,
         )
-        return Learner(loaded, way, RECIPE, seed=seed, tasks=2, cache=cache, orthogonality=0.5, threads=1)
+        return Learner(
+            loaded,
+            way,
+            RECIPE,
+            seed=seed,
+            tasks=2,
+            cache=cache,
+            orthogonality=0.5,
+            ewc_alone=ewc_alone,
+            threads=1,
+        )
 
     return made
 
@@ -115,8 +123,7 @@ def test_o_lora_keeps_what_the_first_task_changed_and_reads_other_directions(lea
 
 def test_ewc_with_a_huge_weight_moves_less_than_without(learner):
     def moved(way: Way, weight: float) -> float:
-        one = learner(way)
-        one._recipe = replace(RECIPE, ewc_weight=weight)
+        one = learner(way, ewc_alone=weight)
         first, second = one.encoded(COLOURS), one.encoded(DOGS)
         tokens = one.step_tokens(first)
         one.learn(0, first[4:], first[:4], [], step_tokens=tokens)
