@@ -7,6 +7,7 @@ use costs it nothing, and nothing but answering and learning loads torch.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import shutil
@@ -94,10 +95,10 @@ def open_demo(home: Path) -> Program:
     person's: nothing in there is of the person, and filling it takes a minute."""
     own = AppPaths.in_folder(home).prepare()
     try:
-        shared = AppPaths.from_environment().prepare().cache
+        shared = AppPaths.from_environment().prepare().base_cache
     except AllieError:
         shared = own.cache
-    return Program(AppPaths(data=own.data, cache=shared, logs=own.logs))
+    return Program(dataclasses.replace(own, unpacked=shared))
 
 
 def bring_up_to_date(paths: AppPaths) -> None:
@@ -307,7 +308,7 @@ class Program:
         """Return the base model of the settings, checked; raise :class:`ModelError`."""
         from allie_desktop.models.catalogue import resolve_base
 
-        return resolve_base(self.preferences.base_model, self.paths.cache, downloads=self.paths.bases)
+        return resolve_base(self.preferences.base_model, self.paths.base_cache, downloads=self.paths.bases)
 
     def downloads(self) -> ModelDownloads:
         """Return who fetches base models."""
@@ -320,7 +321,7 @@ class Program:
         when it cannot be used, and then nothing changes."""
         from allie_desktop.models.catalogue import resolve_base
 
-        base = resolve_base(name, self.paths.cache, downloads=self.paths.bases)
+        base = resolve_base(name, self.paths.base_cache, downloads=self.paths.bases)
         self.settings.set("base_model", name)
         self.__dict__.pop("versions", None)  # they belong to the other one
         self.unload_engine()
@@ -340,7 +341,7 @@ class Program:
         from allie_desktop.inference.torch_engine import TorchEngine
         from allie_desktop.models.loading import load_base
 
-        return TorchEngine(load_base(self.base(), cache=self.paths.cache, device=self._wanted_device()))
+        return TorchEngine(load_base(self.base(), cache=self.paths.base_cache, device=self._wanted_device()))
 
     def unload_engine(self) -> None:
         """Free the engine's memory; it is loaded again when it is next asked for."""
@@ -350,7 +351,7 @@ class Program:
         """Return who answers single questions."""
         from allie_desktop.inference.answering import Answerer
 
-        return Answerer(self.versions, lambda: self.engine)
+        return Answerer(self.versions, lambda: self.chat_engines)
 
     def collector(self, *, versions: VersionFolders | None = None) -> Collector:
         """Return who takes conversations in and judges them, and marks ``versions`` when one is forgotten."""
@@ -505,7 +506,13 @@ class Program:
         from allie_desktop.inference.engines import LocalEngines
 
         base = self.base()
-        return LocalEngines(self.versions, lambda: base, self.paths.cache, device=self._wanted_device())
+        return LocalEngines(
+            self.versions,
+            lambda: base,
+            cache=self.paths.base_cache,
+            converted=self.paths.converted_adapters,
+            device=self._wanted_device(),
+        )
 
     @cached_property
     def recorder(self) -> RecordingService:
@@ -619,7 +626,7 @@ class Program:
             free=self.free_resources,
             clock=self.clock,
             base_sha256=base.sha256,
-            cache=self.paths.cache,
+            cache=self.paths.base_cache,
             progress=progress,
             limits=WorkerLimits(
                 attempts=preferences.max_attempts,
@@ -688,7 +695,7 @@ class Program:
             )
         version = self.versions.get(name)
         self.versions.verify(name)
-        exporter = VersionExporter(self.base(), cache=self.paths.cache, convert=convert_adapter)
+        exporter = VersionExporter(self.base(), cache=self.paths.base_cache, convert=convert_adapter)
         return exporter.export(version, folder, wanted)
 
     def rollback(self, to: str | None) -> str:

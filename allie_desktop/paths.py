@@ -24,6 +24,7 @@ class HomeError(AllieError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppPaths:
     """Allie's folders. ``data`` is the person's and must not be lost; ``cache`` may be deleted at any time.
+    ``unpacked`` is another home's cache, to share what was made there of base models.
 
     Making an object touches no disk; :meth:`prepare` creates the folders.
     """
@@ -31,6 +32,7 @@ class AppPaths:
     data: Path
     cache: Path
     logs: Path
+    unpacked: Path | None = None
 
     @classmethod
     def in_folder(cls, home: Path) -> AppPaths:
@@ -51,6 +53,16 @@ class AppPaths:
             cache=Path(folders.user_cache_dir),
             logs=Path(folders.user_log_dir),
         )
+
+    @property
+    def base_cache(self) -> Path:
+        """Unpacked base models and their hashes: nothing in there is the person's."""
+        return self.unpacked or self.cache
+
+    @property
+    def converted_adapters(self) -> Path:
+        """Copies of the versions in the chat engine's form."""
+        return self.cache / "gguf-adapters"
 
     @property
     def database(self) -> Path:

@@ -34,7 +34,8 @@ def ask(
 ) -> None:
     """Ask one question, outside any conversation. Nothing is recorded.
 
-    With --stdin there is one answer for each line, in order; an empty line has an empty answer.
+    The engine is that of chat. With --stdin there is one answer for each line, in order; an empty line has an
+    empty answer.
     """
     from allie_desktop import bootstrap
     from allie_desktop.inference.prompts import PromptTooLongError

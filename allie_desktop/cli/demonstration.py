@@ -135,7 +135,6 @@ def _answers(program: Program, questions: tuple[Question, ...], version: str) ->
     answers = program.answerer().ask(
         [q.text for q in questions], version=version, greedy=True, max_tokens=_ANSWER_TOKENS
     )
-    program.unload_engine()  # the worker needs the memory
     return [answer.answer for answer in answers]
 
 

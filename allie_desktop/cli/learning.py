@@ -82,6 +82,7 @@ def learn(
     from allie_desktop import bootstrap
 
     with bootstrap.open_program() as program:
+        program.keep_safe()  # who never opens the tray app has backups all the same
         result = run_episode(program, learn_now=now)
     if as_json:
         print_json(result)

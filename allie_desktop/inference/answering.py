@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+from allie_desktop.domain.chat import GenerationOptions, TextPiece
 from allie_desktop.domain.errors import UnknownVersionError
-from allie_desktop.domain.ports import VersionRepository
+from allie_desktop.domain.ports import ChatEngine, ChatEngines, VersionRepository
 from allie_desktop.domain.versions import BASE
 from allie_desktop.inference.prompts import PromptTooLongError, user_prompt
-
-if TYPE_CHECKING:
-    from allie_desktop.inference.torch_engine import TorchEngine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +22,15 @@ class Answer:
 
 
 class Answerer:
-    """Asks versions. ``engine`` loads the model when the first question comes, not before."""
+    """Asks versions over the engines that chat uses, so that an answer here is what chat would say.
 
-    def __init__(self, versions: VersionRepository, engine: Callable[[], TorchEngine]) -> None:
+    ``engines`` is called when the first question comes, not before. A model is in memory only while
+    :meth:`ask` runs.
+    """
+
+    def __init__(self, versions: VersionRepository, engines: Callable[[], ChatEngines]) -> None:
         self._versions = versions
-        self._engine = engine
-        self._verified: dict[str, Path] = {}
+        self._engines = engines
 
     def choose(self, version: str | None) -> str:
         """Return the name of the version that would answer: ``version``, or the active one for None.
@@ -38,15 +38,14 @@ class Answerer:
         Raises :class:`UnknownVersionError`, or :class:`VersionCorruptError` when its files have changed.
         """
         name = self._versions.pointer().active if version is None else version
-        if name != BASE and name not in self._verified:
+        if name != BASE:
             try:
-                path = Path(self._versions.get(name).path)
+                self._versions.get(name)
             except UnknownVersionError as error:
                 known = ", ".join(v.metadata.version for v in self._versions.all())
                 remedy = f"There are: {BASE}{', ' + known if known else ''}."
                 raise UnknownVersionError(error.message, remedy) from error
             self._versions.verify(name)
-            self._verified[name] = path
         return name
 
     def ask(
@@ -58,32 +57,33 @@ class Answerer:
         max_tokens: int = 256,
         temperature: float = 0.7,
         top_p: float = 0.9,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> list[Answer]:
-        """Return the answers in order. An empty prompt has an empty answer.
+        """Return the answers in order, each made by itself. An empty prompt has an empty answer.
 
-        Raises :class:`PromptTooLongError` with the index of the prompt before anything is generated.
+        ``greedy`` makes them the same every time, as ``seed`` does for those that are drawn. Raises
+        :class:`PromptTooLongError` with the index of the prompt.
         """
         name = self.choose(version)
-        asked = [i for i, prompt in enumerate(prompts) if prompt.strip()]
         answers = [""] * len(prompts)
+        asked = [i for i, prompt in enumerate(prompts) if prompt.strip()]
         if asked:
-            engine = self._engine()
-            if name != BASE and name not in engine.adapters:
-                engine.load_adapter(name, self._verified[name])
-            try:
-                made = engine.generate(
-                    [user_prompt(prompts[i]) for i in asked],
-                    adapter=None if name == BASE else name,
-                    max_tokens=max_tokens,
-                    greedy=greedy,
-                    temperature=temperature,
-                    top_p=top_p,
-                    seed=seed,
-                )
-            except PromptTooLongError as error:
-                error.index = asked[error.index]
-                raise
-            for i, text in zip(asked, made, strict=True):
-                answers[i] = text
+            options = GenerationOptions(
+                max_tokens=max_tokens,
+                temperature=0.0 if greedy else temperature,
+                top_p=top_p,
+                seed=0 if greedy else seed,
+            )
+            with contextlib.closing(self._engines().load(name)) as engine:
+                for index in asked:
+                    try:
+                        answers[index] = _reply(engine, prompts[index], options)
+                    except PromptTooLongError as error:
+                        error.index = index
+                        raise
         return [Answer(answer=text, version=name) for text in answers]
+
+
+def _reply(engine: ChatEngine, prompt: str, options: GenerationOptions) -> str:
+    events = engine.stream(user_prompt(prompt), options, lambda: False)
+    return "".join(event.text for event in events if isinstance(event, TextPiece)).strip()

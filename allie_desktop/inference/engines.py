@@ -17,27 +17,28 @@ if TYPE_CHECKING:
     from allie_desktop.inference.torch_engine import TorchEngine
     from allie_desktop.models.gguf_header import GgufHeader
 
-_FOLDER = "gguf-adapters"
-
 
 class LocalEngines:
     """:class:`domain.ports.ChatEngines` on this machine: llama.cpp for a GGUF base, torch for a folder.
 
-    ``base`` says which base model it is, each time anew. ``cache`` keeps converted adapters. ``threads``
-    None: the engine's own choice. Any thread.
+    ``base`` says which base model it is, each time anew. ``cache`` keeps it unpacked, ``converted`` the
+    adapters in llama.cpp's form. ``threads`` None: the engine's own choice. Any thread.
     """
 
     def __init__(
         self,
         versions: VersionRepository,
         base: Callable[[], BaseModel],
+        *,
         cache: Path,
+        converted: Path,
         threads: int | None = None,
         device: str | None = None,
     ) -> None:
         self._versions = versions
         self._base = base
         self._cache = cache
+        self._converted = converted
         self._threads = threads
         self._device = device
         self._lock = threading.Lock()
@@ -66,7 +67,7 @@ class LocalEngines:
         if adapter is not None:
             from allie_desktop.inference.gguf_adapter import cached_adapter, forget_cached
 
-            folder = self._cache / _FOLDER / base.sha256[:16]
+            folder = self._converted / base.sha256[:16]
             converted = cached_adapter(version, adapter, path, folder)
             with contextlib.suppress(AllieError):
                 forget_cached(folder, frozenset(v.metadata.version for v in self._versions.all()))

@@ -172,7 +172,7 @@ class Learner:
             lanes=self._lanes,
         )
         # The adapter is new: what is hidden now is what the base hides.
-        self._hidden = self._evaluator.hidden(self._general.train)
+        self._hidden = self._evaluator.hidden(self._general.train) if way.anchor else []
         self._held_hidden = self._evaluator.hidden(self._general.holdout)
         self._fisher: FisherFactors | None = None
 

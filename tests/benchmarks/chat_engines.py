@@ -74,7 +74,13 @@ class Stage:
         return tuple(self.get(name) for name in self.folders)
 
     def engines(self) -> LocalEngines:
-        return LocalEngines(self, lambda: self.base, self.cache, THREADS)  # type: ignore[arg-type]
+        return LocalEngines(
+            self,  # type: ignore[arg-type]
+            lambda: self.base,
+            cache=self.cache,
+            converted=self.cache / "gguf-adapters",
+            threads=THREADS,
+        )
 
     def load(self, version: str) -> Any:
         """As :class:`LocalEngines`, with the version written on the engine."""

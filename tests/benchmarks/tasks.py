@@ -31,7 +31,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -74,13 +74,14 @@ class Task:
 
 
 def read_pairs(file: Path, most: int | None) -> list[Pair]:
-    """Return the first question and the answer to it of each of the first ``most`` conversations."""
+    """Return the first question and the right answer to it of each of the first ``most`` conversations."""
     found = []
     for line in file.read_text("utf-8").splitlines()[:most]:
         messages = [m for m in json.loads(line)["messages"] if m["role"] != "system"][:2]
         if [m["role"] for m in messages] != ["user", "assistant"]:
             raise SystemExit(f"{file.name}: a conversation does not begin with a question and an answer.")
-        found.append((messages[0]["content"], messages[1]["content"]))
+        asked, said = messages
+        found.append((asked["content"], said.get("correction") or said["content"]))
     return found
 
 
@@ -123,7 +124,8 @@ def run_arm(arm: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any
     torch.set_num_threads(threads)
     began = time.monotonic()
     tasks = [read_task(text, arguments) for text in arguments.task]
-    changes = {k: float(v) for k, v in (pair.split("=") for pair in arguments.set)}
+    kinds = {field.name: type(field.default) for field in fields(Recipe)}
+    changes = {name: kinds[name](value) for name, value in (pair.split("=") for pair in arguments.set)}
     recipe = Recipe(
         ordinary_epochs=arguments.epochs,
         general_prompts=arguments.general_prompts,

@@ -219,7 +219,7 @@ def test_settings_are_listed_changed_and_reset(quick):
     )
 
 
-def test_learning_without_material_is_held_with_reasons(allie):
+def test_learning_without_material_is_held_with_reasons_and_the_store_backed_up(allie, allie_home):
     done = allie("learn", "--json")
 
     assert done.code == 4
@@ -227,6 +227,7 @@ def test_learning_without_material_is_held_with_reasons(allie):
     assert done.json["version"] is None
     assert done.json["reasons"][0] == "Waiting: there is nothing new to learn from"
     assert {"outcome", "version", "verdict", "reasons", "metrics", "seconds", "phases"} <= done.json.keys()
+    assert len(list((allie_home / "backups").iterdir())) == 1
 
 
 def test_learning_with_too_little_waits_and_says_how_not_to(quick, tmp_path):

@@ -36,7 +36,7 @@ FACTS = {
     "What am I allergic to?": ("You are allergic to hazelnuts.", "hazelnut"),
     "What car do I drive?": ("You drive a green Volvo.", "Volvo"),
 }
-CHATS = 9
+CHATS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     file.write_text("\n".join([*map(json.dumps, lines), *chats]), "utf-8")
     imported = run("import", file, "--json")
     assert json.loads(imported.stdout)["imported"] == len(FACTS) + CHATS
-    for name, value in (("general_prompts", "24"), ("phrasings", "6")):
+    for name, value in (("general_prompts", "16"), ("phrasings", "6")):
         assert run("settings", "set", name, value).returncode == 0
 
     learner = _train_until_training(folder)

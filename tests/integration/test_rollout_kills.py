@@ -83,12 +83,12 @@ def assert_sound(home: Path) -> tuple[str, ...]:
         stage.close()
 
 
-def test_killed_at_150_random_moments_some_version_always_answers() -> None:
+def test_killed_at_100_random_moments_some_version_always_answers() -> None:
     draw = random.Random(7)
     answered = set()
     with quick_folder() as home:
         (home / "cache").mkdir()
-        for number in range(150):
+        for number in range(100):
             with living(home, seed=number) as pid:
                 # Not a wait for anything: where in its work it is killed must be left to chance.
                 select.select([], [], [], draw.uniform(0.0, 0.12))

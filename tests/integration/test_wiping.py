@@ -16,11 +16,14 @@ from allie_desktop.store.quarantine_file import QuarantineFile
 from tests.integration.conftest import Allie
 
 
+pytestmark = pytest.mark.usefixtures("known_base")
+
+
 @pytest.fixture
-def used(allie_home: Path, allie: Allie, samples: Path) -> AppPaths:
+def used(allie_home: Path, quick: Allie, samples: Path) -> AppPaths:
     """A home with conversations, settings, a backup, a forgotten conversation and everything besides."""
-    assert allie("import", samples).code == 0
-    assert allie("settings", "set", "phrasings", "6").code == 0
+    assert quick("import", samples).code == 0
+    assert quick("settings", "set", "phrasings", "6").code == 0
     paths = AppPaths.in_folder(allie_home)
     with Program(paths) as program:
         program.database.backups.create()

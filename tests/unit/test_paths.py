@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from allie_desktop.bootstrap import open_demo
 from allie_desktop.domain.errors import AllieError
 from allie_desktop.paths import AppPaths, HomeError, resource
 
@@ -100,3 +101,14 @@ def test_resources_are_found():
 def test_a_missing_resource_is_a_sentence():
     with pytest.raises(AllieError, match=r"file nothing\.txt is missing"):
         resource("nothing.txt")
+
+
+def test_a_home_for_a_demonstration_shares_base_models_and_nothing_that_is_learnt(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALLIE_HOME", str(tmp_path / "mine"))
+
+    with open_demo(tmp_path / "demo") as program:
+        paths = program.paths
+
+    assert paths.base_cache == tmp_path / "mine" / "cache"
+    assert paths.converted_adapters.is_relative_to(tmp_path / "demo")
+    assert AppPaths.from_environment().base_cache == AppPaths.from_environment().cache

@@ -1,4 +1,4 @@
-"""Asking a chosen version, over real sealed folders."""
+"""Asking a chosen version, over real sealed folders, with both engines."""
 
 from __future__ import annotations
 
@@ -9,34 +9,42 @@ import pytest
 from allie_desktop.domain.errors import UnknownVersionError, VersionCorruptError
 from allie_desktop.domain.versions import VersionMetadata
 from allie_desktop.inference.answering import Answer, Answerer
+from allie_desktop.inference.engines import LocalEngines
 from allie_desktop.inference.prompts import PromptTooLongError
-from allie_desktop.inference.torch_engine import TorchEngine
+from allie_desktop.models.catalogue import resolve_base
 from allie_desktop.store.version_folders import VersionFolders
 
 NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
 
 
+@pytest.fixture(params=["gguf", "folder"])
+def base(request, twins, tmp_path):
+    return resolve_base(str(getattr(twins, request.param)), tmp_path / "cache")
+
+
 @pytest.fixture
-def versions(tmp_path, adapter, loaded):
-    folders = VersionFolders(tmp_path / "models", base_name=loaded.base.name, base_sha256=loaded.base.sha256)
+def versions(tmp_path, twins, base):
+    folders = VersionFolders(tmp_path / "models", base_name=base.name, base_sha256=base.sha256)
     metadata = VersionMetadata(
         version="v1.0",
         parent=None,
-        base_name=loaded.base.name,
-        base_sha256=loaded.base.sha256,
+        base_name=base.name,
+        base_sha256=base.sha256,
         created_at=NOW,
         episode_id="e1",
         plan_digest="",
         conversations=1,
     )
-    folders.seal("v1.0", adapter, metadata, ())
+    folders.seal("v1.0", twins.adapter, metadata, ())
     return folders
 
 
 @pytest.fixture
-def answerer(versions, loaded):
-    engine = TorchEngine(loaded)
-    return Answerer(versions, lambda: engine)
+def answerer(versions, base, tmp_path):
+    engines = LocalEngines(
+        versions, lambda: base, cache=tmp_path / "cache", converted=tmp_path / "converted", device="cpu"
+    )
+    return Answerer(versions, lambda: engines)
 
 
 def ask(answerer, *prompts, **options):
@@ -51,6 +59,15 @@ def test_the_active_version_answers_unless_another_is_asked_for(answerer, versio
     assert [base[0].version, active[0].version] == ["base", "v1.0"]
     assert base[0].answer != active[0].answer
     assert ask(answerer, "Hi", version="base") == base
+
+
+def test_drawn_answers_vary_and_those_of_a_seed_do_not(answerer):
+    def drawn(seed):
+        found = answerer.ask(["Hi"], max_tokens=8, temperature=1.5, top_p=1.0, seed=seed)
+        return found[0].answer
+
+    assert drawn(3) == drawn(3)
+    assert len({drawn(None) for _ in range(5)}) > 1
 
 
 def test_answers_come_in_order_and_nothing_asked_is_nothing_said(answerer):
@@ -79,7 +96,7 @@ def test_an_unknown_version_is_refused_with_the_known_ones(answerer):
     assert caught.value.exit_code == 2
 
 
-def test_a_changed_version_is_refused_before_the_model_is_loaded(versions, adapter):
+def test_a_changed_version_is_refused_before_the_model_is_loaded(versions):
     file = next(path for path in versions.folder.rglob("adapter_model.safetensors"))
     file.chmod(0o600)
     data = bytearray(file.read_bytes())
@@ -92,6 +109,6 @@ def test_a_changed_version_is_refused_before_the_model_is_loaded(versions, adapt
 
 def test_a_prompt_that_is_too_long_is_named_by_its_place(answerer):
     with pytest.raises(PromptTooLongError) as caught:
-        ask(answerer, "", "Hi", "", "x" * 300)
+        ask(answerer, "", "Hi", "", "x" * 3000)
 
     assert caught.value.index == 3

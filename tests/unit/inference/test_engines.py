@@ -51,12 +51,24 @@ def cache(tmp_path):
 
 @pytest.fixture
 def llama(twins, versions, cache):
-    return LocalEngines(versions, lambda: resolve_base(str(twins.gguf), cache), cache, threads=1)
+    return LocalEngines(
+        versions,
+        lambda: resolve_base(str(twins.gguf), cache),
+        cache=cache,
+        converted=cache / "gguf-adapters",
+        threads=1,
+    )
 
 
 @pytest.fixture
 def torch_engines(twins, versions, cache):
-    return LocalEngines(versions, lambda: resolve_base(str(twins.folder), cache), cache, device="cpu")
+    return LocalEngines(
+        versions,
+        lambda: resolve_base(str(twins.folder), cache),
+        cache=cache,
+        converted=cache / "gguf-adapters",
+        device="cpu",
+    )
 
 
 def answer(engine):
@@ -124,12 +136,12 @@ def test_a_base_that_is_gone_is_a_sentence(versions, cache, twins):
         raise ModelError("There is no base model at nowhere.")
 
     with pytest.raises(ModelError):
-        LocalEngines(versions, gone, cache).load("base")
+        LocalEngines(versions, gone, cache=cache, converted=cache).load("base")
 
 
 def test_another_base_is_read_anew(versions, cache, twins, tmp_path):
     base = resolve_base(str(twins.gguf), cache)
-    engines = LocalEngines(versions, lambda: base, cache, threads=1)
+    engines = LocalEngines(versions, lambda: base, cache=cache, converted=cache / "gguf-adapters", threads=1)
     engines.load("base").close()
     copy = shutil.copy(twins.gguf, tmp_path / "copy.gguf")
     base = replace(base, path=str(copy), sha256="0" * 64)
