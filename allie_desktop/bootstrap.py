@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from allie_desktop.store.alerts import SqliteAlerts
     from allie_desktop.store.conversations import SqliteConversations
     from allie_desktop.store.database import Database
+    from allie_desktop.store.decisions import SqliteDecisions
     from allie_desktop.store.episodes import SqliteEpisodes
     from allie_desktop.store.exchanges import SqliteExchanges
     from allie_desktop.store.replay import SqliteReplay
@@ -231,6 +232,13 @@ class Program:
         from allie_desktop.store.alerts import SqliteAlerts
 
         return SqliteAlerts(self.database)
+
+    @cached_property
+    def decisions(self) -> SqliteDecisions:
+        """The diary of what was decided about learning."""
+        from allie_desktop.store.decisions import SqliteDecisions
+
+        return SqliteDecisions(self.database)
 
     @cached_property
     def exchanges(self) -> SqliteExchanges:

@@ -67,7 +67,6 @@ class DesktopBackend:
     ) -> Iterator[Background]:
         """See :class:`Backend`."""
         from allie_desktop.sensors.presence_edge import InputWatch
-        from allie_desktop.store.decisions import SqliteDecisions
         from allie_desktop.store.notices import SqliteNotices
         from allie_desktop.store.requests import SqliteRequests
 
@@ -88,7 +87,7 @@ class DesktopBackend:
             yield Background(
                 scheduler=Scheduler(
                     requests=SqliteRequests(program.database),
-                    decisions=SqliteDecisions(program.database),
+                    decisions=program.decisions,
                     now=_local_now,
                     need=needs,
                 ),

@@ -59,6 +59,7 @@ def window_services(
     return WindowServices(
         preferences=program.settings,
         episodes=program.episodes,
+        decisions=program.decisions,
         conversations=program.conversations,
         clock=program.clock,
         feed=feed,

@@ -92,6 +92,8 @@ def test_every_page_with_a_past(qtbot, stage, colors, artefacts):
     window.show_page(HISTORY)
     window.show()
     shoot(window, artefacts, f"history-{colors}")
+    window.show_diary()
+    shoot(window, artefacts, f"diary-{colors}")
     window.show_episode("2026-e7")
     shoot(window, artefacts, f"episode-{colors}")
     bar = window.page.findChild(QScrollArea).verticalScrollBar()

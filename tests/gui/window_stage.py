@@ -19,6 +19,7 @@ from allie_desktop.domain.conversation import ImportSummary, Refusal, Role, Turn
 from allie_desktop.domain.lifecycle import Episode, EpisodeState
 from allie_desktop.domain.planning import Example, Message, Plan
 from allie_desktop.domain.quality import TargetOrigin
+from allie_desktop.domain.requests import DecisionRecord
 from allie_desktop.domain.validation import (
     AnswerSample,
     HeldOutPoint,
@@ -38,6 +39,7 @@ from allie_desktop.services.preferences import PreferencesService
 from allie_desktop.store.comparisons import SqliteComparisons
 from allie_desktop.store.conversations import SqliteConversations
 from allie_desktop.store.database import Database
+from allie_desktop.store.decisions import SqliteDecisions
 from allie_desktop.store.episodes import SqliteEpisodes
 from allie_desktop.store.settings import SqliteSettings
 from allie_desktop.store.version_folders import VersionFolders
@@ -101,6 +103,7 @@ class Stage:
         self.database = Database.open(self.file)
         self.conversations = SqliteConversations(self.database)
         self.episodes = SqliteEpisodes(self.database)
+        self.decisions = SqliteDecisions(self.database)
         self.preferences = PreferencesService(SqliteSettings(self.database))
         self.versions = VersionFolders(
             home / "models", base_name=BASE_MODEL.name, base_sha256=BASE_MODEL.sha256
@@ -125,6 +128,7 @@ class Stage:
         values: dict[str, Any] = {
             "preferences": self.preferences,
             "episodes": self.episodes,
+            "decisions": self.decisions,
             "conversations": self.conversations,
             "clock": self.clock,
             "feed": self.feed,
@@ -271,6 +275,35 @@ class Stage:
         self.episode(
             7, EpisodeState.COMPLETED, version="v1.2", parent="v1.1", conversations=53, report=REPORT
         )
+        self.decide()
+
+    def decide(self) -> None:
+        """Give it an evening and a night in the diary."""
+        at_computer = "Waiting: until nobody is at the computer for 5 min"
+        days = (
+            (26.0, False, False, ("Waiting: 41 of 50 conversations", at_computer)),
+            (11.5, False, False, (at_computer, "Waiting: learning time is 22:00–08:00")),
+            (6.2, True, False, ("53 new conversations",)),
+            (5.9, False, True, ("Waiting: someone came back to the computer",)),
+            (5.5, True, True, ()),
+            (
+                4.0,
+                False,
+                False,
+                ("Waiting: there is nothing new to learn from", "Waiting: 0 of 50 conversations"),
+            ),
+        )
+        for hours_ago, start, running, reasons in days:
+            self.decisions.add(
+                DecisionRecord(
+                    at=NOW - timedelta(hours=hours_ago),
+                    start=start,
+                    running=running,
+                    priority="medium",
+                    holds=() if start else ("idle",),
+                    reasons=reasons,
+                )
+            )
 
     def fill_conversations(self, rounds: int = 5) -> None:
         batch = []

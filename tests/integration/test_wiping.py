@@ -15,7 +15,6 @@ from allie_desktop.store.forgetting_journal import ForgettingJournal
 from allie_desktop.store.quarantine_file import QuarantineFile
 from tests.integration.conftest import Allie
 
-
 pytestmark = pytest.mark.usefixtures("known_base")
 
 

@@ -19,9 +19,10 @@ _REFRESH_MS = 300
 
 
 class HistoryPage(QWidget):
-    """Emits ``chosen`` with an episode's id. GUI thread."""
+    """Emits ``chosen`` with an episode's id, and ``diary`` when the person asks why it waits. GUI thread."""
 
     chosen = Signal(str)
+    diary = Signal()
 
     def __init__(self, services: WindowServices, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -30,6 +31,7 @@ class HistoryPage(QWidget):
         self._services = services
         self.model = HistoryModel(services.episodes, services.clock, self)
         self._count = text("", "soft", wrap=False)
+        self.diary_button = button(self.tr("Why it learnt or waited"), self.diary.emit, "link")
         self.live = LiveCard(services, self)
         self.view = _EpisodeList()
         self.view.setAccessibleName(self.tr("Learning episodes, newest first"))
@@ -57,7 +59,9 @@ class HistoryPage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(theme.SPACE_6, theme.SPACE_5, theme.SPACE_6, theme.SPACE_5)
         layout.setSpacing(theme.SPACE_4)
-        layout.addLayout(row(text(self.tr("History"), "title", wrap=False), 1, self._count))
+        layout.addLayout(
+            row(text(self.tr("History"), "title", wrap=False), 1, self._count, self.diary_button)
+        )
         layout.addWidget(self.live)
         layout.addWidget(self._stack, 1)
         self._delay = QTimer(self)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from allie_desktop.ui.windows.first_run import FirstRun
 
 CHAT, HISTORY, VERSIONS, PRIVACY, SETTINGS = "chat", "history", "versions", "privacy", "settings"
-_EPISODE = "episode"
+_EPISODE, _DIARY = "episode", "diary"
 
 _log = logging.getLogger(__name__)
 
@@ -114,7 +114,6 @@ class MainWindow(QMainWindow):
         """Show one episode, over the history."""
         from allie_desktop.ui.windows.episode_page import EpisodePage
 
-        old = self._pages.pop(_EPISODE, None)
         try:
             page = EpisodePage(self._services, episode_id)
         except AllieError as error:
@@ -122,7 +121,20 @@ class MainWindow(QMainWindow):
             return
         page.back.connect(lambda: self.show_page(HISTORY))
         page.said.connect(self.toast.say)
-        self._pages[_EPISODE] = page
+        self._show_over_history(_EPISODE, page)
+
+    def show_diary(self) -> None:
+        """Show what was decided about learning, over the history."""
+        from allie_desktop.ui.windows.diary_page import DiaryPage
+
+        page = DiaryPage(self._services.decisions, self._services.clock)
+        page.back.connect(lambda: self.show_page(HISTORY))
+        self._show_over_history(_DIARY, page)
+
+    def _show_over_history(self, name: str, page: QWidget) -> None:
+        """Show a page that is made anew each time."""
+        old = self._pages.pop(name, None)
+        self._pages[name] = page
         self._stack.addWidget(page)
         self._stack.setCurrentWidget(page)
         self.sidebar.show_page(HISTORY)
@@ -170,6 +182,7 @@ class MainWindow(QMainWindow):
 
         page = HistoryPage(self._services)
         page.chosen.connect(self.show_episode)
+        page.diary.connect(self.show_diary)
         return page
 
     def _make_versions(self) -> QWidget:
@@ -215,7 +228,7 @@ class MainWindow(QMainWindow):
             _log.info("The window's old place cannot be used")
 
     def _on_escape(self) -> None:
-        if self._stack.currentWidget() is self._pages.get(_EPISODE):
+        if self._stack.currentWidget() in (self._pages.get(_EPISODE), self._pages.get(_DIARY)):
             self.show_page(HISTORY)
         else:
             self.close()

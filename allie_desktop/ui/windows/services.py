@@ -19,7 +19,13 @@ from PySide6.QtWidgets import QWidget
 from allie_desktop.domain.comparison import AnswerPair, Choice, Preference
 from allie_desktop.domain.conversation import ImportSummary
 from allie_desktop.domain.planning import Plan
-from allie_desktop.domain.ports import Clock, ConversationRepository, EpisodeRepository, VersionRepository
+from allie_desktop.domain.ports import (
+    Clock,
+    ConversationRepository,
+    DecisionRepository,
+    EpisodeRepository,
+    VersionRepository,
+)
 from allie_desktop.domain.validation import Judgement, WorkerReport
 from allie_desktop.services.preferences import PreferencesService
 from allie_desktop.ui.windows.feed import LearningFeed
@@ -127,6 +133,7 @@ class WindowServices:
     # GUI thread
     preferences: PreferencesService
     episodes: EpisodeRepository
+    decisions: DecisionRepository
     conversations: ConversationRepository
     clock: Clock
     feed: LearningFeed
