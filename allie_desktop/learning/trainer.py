@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 _SPIKE = 20.0
 _SKIPS_ALLOWED = 5
 _BETAS = (0.9, 0.99)
-#: The anchor's weight grows by no more than this at an evaluation that found it over the budget, and in all.
+#: Training aims at this share of the budget: the gate asks other questions, and may find more drift.
+_AIM = 0.75
+#: The anchor's weight grows by no more than this at an evaluation that found more than that, and in all.
 _MOST_TIGHTENING, _MOST_ANCHORING = 2.0, 8.0
 #: Tokens of one pass where several run side by side: a row or two, so that they can be shared out evenly.
 _LANE_PASS = 256
@@ -251,9 +253,10 @@ class Trainer:
         # What is new strays while the rate is high, and comes back: only later is far away too far.
         if held.kl > 2 * self._kl_budget and 2 * self.state.step > len(self._steps):
             return "it moved too far away from what the model knew"
-        if not within:
+        aim = _AIM * self._kl_budget
+        if held.kl > aim:
             # A weight that follows what is measured, as in Ziegler et al. 2019, arXiv:1909.08593, §2.2.
-            excess = min(held.kl / self._kl_budget, _MOST_TIGHTENING) if self._kl_budget else 1.0
+            excess = min(held.kl / aim, _MOST_TIGHTENING) if aim else 1.0
             self.state.anchoring = min(self.state.anchoring * excess, _MOST_ANCHORING)
         return ""
 
