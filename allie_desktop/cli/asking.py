@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from allie_desktop.cli.output import JsonOption, print_json, say
+from allie_desktop.cli.output import JsonOption, print_json, say, say_piece
 from allie_desktop.domain.errors import BadInputError
 
 
@@ -47,7 +47,13 @@ def ask(
     prompts = _lines_of_stdin() if from_stdin else [prompt or ""]
     with bootstrap.open_program() as program:
         try:
-            answers = program.answerer().ask(prompts, version=version, greedy=greedy, max_tokens=max_tokens)
+            answers = program.answerer().ask(
+                prompts,
+                version=version,
+                greedy=greedy,
+                max_tokens=max_tokens,
+                heard=None if as_json or from_stdin else say_piece,
+            )
         except PromptTooLongError as error:
             if not from_stdin:
                 raise
@@ -55,9 +61,11 @@ def ask(
     if as_json:
         print_json(answers if from_stdin else answers[0])
         return
+    if not from_stdin:
+        say()  # it was said as it came; this ends its last line
+        return
     for answer in answers:
-        # One line in, one line out; a single answer keeps its lines.
-        say(" ".join(answer.answer.split()) if from_stdin else answer.answer)
+        say(" ".join(answer.answer.split()))  # one line in, one line out
 
 
 def _lines_of_stdin() -> list[str]:

@@ -88,6 +88,11 @@ def say(text: str = "") -> None:
     print(_printable(text, sys.stdout), flush=True)
 
 
+def say_piece(text: str) -> None:
+    """Print a part of what is said to stdout, and nothing after it."""
+    print(_printable(text, sys.stdout), end="", flush=True)
+
+
 def say_aside(text: str) -> None:
     """Print a line for a person to stderr."""
     print(_printable(text, sys.stderr), file=sys.stderr, flush=True)

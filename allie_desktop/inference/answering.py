@@ -58,11 +58,12 @@ class Answerer:
         temperature: float = 0.7,
         top_p: float = 0.9,
         seed: int | None = None,
+        heard: Callable[[str], None] | None = None,
     ) -> list[Answer]:
         """Return the answers in order, each made by itself. An empty prompt has an empty answer.
 
-        ``greedy`` makes them the same every time, as ``seed`` does for those that are drawn. Raises
-        :class:`PromptTooLongError` with the index of the prompt.
+        ``greedy`` makes them the same every time, as ``seed`` does for those that are drawn. ``heard`` gets
+        the pieces of each answer as they come. Raises :class:`PromptTooLongError` with the index of the prompt.
         """
         name = self.choose(version)
         answers = [""] * len(prompts)
@@ -77,13 +78,21 @@ class Answerer:
             with contextlib.closing(self._engines().load(name)) as engine:
                 for index in asked:
                     try:
-                        answers[index] = _reply(engine, prompts[index], options)
+                        answers[index] = _reply(engine, prompts[index], options, heard)
                     except PromptTooLongError as error:
                         error.index = index
                         raise
         return [Answer(answer=text, version=name) for text in answers]
 
 
-def _reply(engine: ChatEngine, prompt: str, options: GenerationOptions) -> str:
-    events = engine.stream(user_prompt(prompt), options, lambda: False)
-    return "".join(event.text for event in events if isinstance(event, TextPiece)).strip()
+def _reply(
+    engine: ChatEngine, prompt: str, options: GenerationOptions, heard: Callable[[str], None] | None
+) -> str:
+    reply = ""
+    for event in engine.stream(user_prompt(prompt), options, lambda: False):
+        if isinstance(event, TextPiece):
+            piece = event.text if reply else event.text.lstrip()
+            reply += piece
+            if piece and heard is not None:
+                heard(piece)
+    return reply.rstrip()

@@ -41,7 +41,6 @@ from allie_desktop.learning.losses import check_head
 from allie_desktop.learning.memory import free_memory, pass_size
 from allie_desktop.learning.trainer import HeldOut, Material, StepReport, Trainer
 from allie_desktop.resident_memory import HeapTrimmer
-from allie_desktop.services.planner import PlanLimits
 from tests.benchmarks.orthogonal import Orthogonality, stacked, with_first_block
 
 if TYPE_CHECKING:
@@ -117,7 +116,8 @@ class _Watch:
 
 class Learner:
     """A model that learns tasks in one way. ``recipe`` is the product's, with ``ordinary_epochs`` visits of each
-    example; ``orthogonality`` is O-LoRA's λ, ``ewc_alone`` that of EWC where nothing else holds back."""
+    example; ``orthogonality`` is O-LoRA's λ, ``ewc_alone`` that of EWC where nothing else holds back.
+    No more than ``replayed`` examples are replayed while a task is learnt."""
 
     def __init__(
         self,
@@ -130,11 +130,12 @@ class Learner:
         cache: Path,
         orthogonality: float,
         ewc_alone: float,
+        replayed: int,
         threads: int,
     ) -> None:
         check_head(loaded.model)
         self._way, self._recipe, self._seed = way, recipe, seed
-        self._orthogonality = orthogonality
+        self._orthogonality, self._most_replayed = orthogonality, replayed
         self._ewc_weight = recipe.ewc_weight if way.replay else ewc_alone
         self.chat = ChatFormat(loaded.tokenizer)
         self._pad, self._opening = loaded.tokenizer.pad_token_id, self.chat.opening()
@@ -280,14 +281,13 @@ class Learner:
             seed=seed,
         )
 
-    @staticmethod
-    def _replayed(former: Sequence[Sequence[Encoded]], seed: int) -> list[Encoded]:
-        """Return as many former examples as a plan of the product replays, of each task as many as there are of
-        the others, other ones for each task that is learnt."""
+    def _replayed(self, former: Sequence[Sequence[Encoded]], seed: int) -> list[Encoded]:
+        """Return former examples, of each task as many as there are of the others, other ones for each task that
+        is learnt."""
         order = random.Random(seed)
         shuffled = [order.sample(list(task), len(task)) for task in former]
         mixed = [one for turn in zip_longest(*shuffled) for one in turn if one is not None]
-        return mixed[: PlanLimits().replay_conversations]
+        return mixed[: self._most_replayed]
 
     def _penalty(
         self, number: int, replay: Sequence[Encoded], former: Sequence[Sequence[Encoded]], seed: int

@@ -47,6 +47,7 @@ if __name__ == "__main__":
 from allie_desktop import __version__
 from allie_desktop.domain.planning import Recipe
 from allie_desktop.paths import AppPaths
+from allie_desktop.services.planner import PlanLimits
 from tests.benchmarks.scores import commonest_score, score
 from tests.benchmarks.task_tables import tables
 
@@ -58,7 +59,7 @@ _HELD_OUT_SHARE = 10
 _FEWEST_HELD_OUT = 4
 _LONGEST_PAD = 256  # tokens: about as long as what it stands for
 #: What decides what a run measures; runs of different settings are not put into one file.
-_SETTINGS = "task train test epochs answer_tokens orthogonality ewc_alone set base pad general_prompts general_tokens".split()
+_SETTINGS = "task train test epochs answer_tokens orthogonality ewc_alone replayed set base pad general_prompts general_tokens".split()
 
 Pair = tuple[str, str]
 
@@ -143,6 +144,7 @@ def run_arm(arm: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any
         cache=cache,
         orthogonality=arguments.orthogonality,
         ewc_alone=arguments.ewc_alone,
+        replayed=arguments.replayed,
         threads=threads,
     )
     train = [learner.encoded(t.train) for t in tasks]
@@ -246,6 +248,12 @@ def parsed() -> argparse.Namespace:
         type=float,
         default=Recipe().ewc_weight,
         help="λ of the arm ewc, where EWC is all there is",
+    )
+    parser.add_argument(
+        "--replayed",
+        type=int,
+        default=PlanLimits().replay_conversations,
+        help="examples replayed while a task is learnt; by default as many as a plan of the program has",
     )
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="change the recipe")
     parser.add_argument("--general-prompts", type=int, default=96, help="of the general set")

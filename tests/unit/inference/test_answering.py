@@ -61,6 +61,15 @@ def test_the_active_version_answers_unless_another_is_asked_for(answerer, versio
     assert ask(answerer, "Hi", version="base") == base
 
 
+def test_an_answer_is_heard_piece_by_piece(answerer):
+    pieces = []
+    (answer,) = answerer.ask(["Hi"], greedy=True, max_tokens=8, heard=pieces.append)
+
+    assert "".join(pieces).rstrip() == answer.answer
+    assert len(pieces) > 1
+    assert all(pieces)
+
+
 def test_drawn_answers_vary_and_those_of_a_seed_do_not(answerer):
     def drawn(seed):
         found = answerer.ask(["Hi"], max_tokens=8, temperature=1.5, top_p=1.0, seed=seed)

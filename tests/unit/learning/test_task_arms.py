@@ -49,6 +49,7 @@ def learner(cache):
             cache=cache,
             orthogonality=0.5,
             ewc_alone=ewc_alone,
+            replayed=40,
             threads=1,
         )
 
