@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _SPIKE = 20.0
 _SKIPS_ALLOWED = 5
 _BETAS = (0.9, 0.99)
-#: Training aims at this share of the budget: the gate asks other questions, and may find more drift.
+#: In its second half training aims at this share of the budget: the gate asks other questions, and may find more.
 _AIM = 0.75
 #: The anchor's weight grows by no more than this at an evaluation that found more than that, and in all.
 _MOST_TIGHTENING, _MOST_ANCHORING = 2.0, 8.0
@@ -251,9 +251,10 @@ class Trainer:
         if self.state.worse >= self._recipe.patience:
             return "held-out answers stopped getting better"
         # What is new strays while the rate is high, and comes back: only later is far away too far.
-        if held.kl > 2 * self._kl_budget and 2 * self.state.step > len(self._steps):
+        late = 2 * self.state.step > len(self._steps)
+        if held.kl > 2 * self._kl_budget and late:
             return "it moved too far away from what the model knew"
-        aim = _AIM * self._kl_budget
+        aim = (_AIM if late else 1.0) * self._kl_budget
         if held.kl > aim:
             # A weight that follows what is measured, as in Ziegler et al. 2019, arXiv:1909.08593, §2.2.
             excess = min(held.kl / aim, _MOST_TIGHTENING) if aim else 1.0
