@@ -379,7 +379,7 @@ class Preferences:
         label="General questions kept steady",
         explanation="On so many general questions the answers must stay as they were.",
         unit="questions",
-        minimum=16,
+        minimum=24,
         maximum=2000,
     )
     excluded_sources: tuple[str, ...] = option(

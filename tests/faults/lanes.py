@@ -120,7 +120,7 @@ def make_template(home: Path, model: Path) -> None:
         for name, value in (
             ("base_model", str(model)),
             ("phrasings", 2),
-            ("general_prompts", 16),
+            ("general_prompts", 24),
             ("training_threads", 1),
         ):
             program.settings.set(name, value)

@@ -35,7 +35,7 @@ WILLING: Mapping[str, object] = {
     "min_battery_percent": 0.0,
     "hold_on_power_saver": False,
     "quiet_hours": False,
-    "general_prompts": 16,
+    "general_prompts": 24,
     "phrasings": 1,
     "rollout": "at once",
     "release_memory_seconds": 3.0,

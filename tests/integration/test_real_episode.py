@@ -109,7 +109,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     file.write_text("\n".join([*map(json.dumps, lines), *chats]), "utf-8")
     imported = run("import", file, "--json")
     assert json.loads(imported.stdout)["imported"] == len(FACTS) + CHATS
-    for name, value in (("general_prompts", "16"), ("phrasings", "6")):
+    for name, value in (("general_prompts", "24"), ("phrasings", "6")):
         assert run("settings", "set", name, value).returncode == 0
 
     learner = _train_until_training(folder)

@@ -70,6 +70,7 @@ class HistoryPage(QWidget):
         self._delay.timeout.connect(self._on_refresh)
         services.feed.episodes_changed.connect(self._delay.start)
         self.setFocusProxy(self.view)
+        self.setTabOrder(self.view, self.diary_button)  # a proxy hides what comes before it
         self.reload()
 
     def reload(self) -> None:

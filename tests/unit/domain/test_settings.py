@@ -10,6 +10,7 @@ from hypothesis import settings as with_settings
 from hypothesis import strategies as st
 
 from allie_desktop.domain.errors import SettingError
+from allie_desktop.domain.judgement import Margins
 from allie_desktop.domain.settings import (
     PRESETS,
     Device,
@@ -87,6 +88,12 @@ def test_every_field_is_an_option_with_words_and_a_default_that_its_own_check_ac
             assert spec.minimum <= spec.default <= spec.maximum
         if spec.kind is Kind.CHOICE:
             assert spec.default in spec.choices
+
+
+def test_the_smallest_general_set_leaves_the_gate_enough():
+    held_out = int(SPECS["general_prompts"].minimum) // 3  # of which training watches every second one
+
+    assert held_out // 2 >= Margins().fewest_general
 
 
 def test_labels_are_unique_on_their_page():
