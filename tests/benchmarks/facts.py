@@ -5,7 +5,8 @@
 
 Each arm runs in a home of its own, through the same import, planner, worker, gate and deployment that a
 person's episodes go through; only the recipe differs. Arms other than ``all`` deploy whatever the gate says
-(its verdict is recorded), since the question is what they forget. Prints Markdown, writes JSON.
+(its verdict is recorded), since the question is what they forget. Prints Markdown, writes JSON. Recall by episode
+makes R[i][j] (``retention.py``); ``--text`` adds the perplexity of base and last version on a plain text.
 
 ``--chats`` takes conversations in OpenAI messages form, at least 45 an episode and 40 more that are never
 imported; without it the sample conversations are used, and the held-out figure has few items.
@@ -27,16 +28,22 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TQDM_DISABLE", "1")
 
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from allie_desktop.bootstrap import Program, open_demo
 from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.planning import Example, Message, Recipe
 from allie_desktop.domain.quality import TargetOrigin
 from allie_desktop.domain.statistics import mean_interval
 from allie_desktop.domain.validation import Judgement, Margins, Measurements, Verdict, judge
+from tests.benchmarks.perplexity import ratio, readings
+from tests.benchmarks.retention import retention_tables
 
 HERE = Path(__file__).parent
 FACTS_AN_EPISODE = 10
 HELD_OUT_CHATS = 40
+TEXT_TOKENS = 60_000
 BYSTANDERS = HERE / "data" / "bystanders.txt"
 
 #: What each arm leaves out of the recipe.
@@ -170,6 +177,13 @@ def held_out(program: Program, version: str, chats: list[dict[str, Any]]) -> dic
     }
 
 
+def perplexity(program: Program, version: str, file: Path) -> dict[str, float]:
+    """Return the perplexity of base and version on a plain text, and the second in parts of the first."""
+    text = file.read_text("utf-8")
+    base, last = readings(program, text, ["base", version], length=512, stride=256, tokens=TEXT_TOKENS)
+    return {"base": base.perplexity, "adapted": last.perplexity, "ratio": ratio(base, last)[0]}
+
+
 def mean(values: list[float]) -> float:
     """Return the arithmetic mean; not a number for nothing."""
     return sum(values) / len(values) if values else float("nan")
@@ -224,6 +238,9 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path) -> dict[str, A
                 program.unload_engine()
                 figures["held_out"] = held_out(program, version, spare)
                 print(f"{name} held out: {figures['held_out']}", file=sys.stderr, flush=True)
+                if arguments.text:
+                    figures["perplexity"] = perplexity(program, version, arguments.text)
+                    print(f"{name} perplexity: {figures['perplexity']}", file=sys.stderr, flush=True)
     return figures
 
 
@@ -262,6 +279,7 @@ def main() -> None:
         "--chats", type=Path, default=HERE.parents[1] / "resources" / "sample_conversations.jsonl"
     )
     parser.add_argument("--chats-an-episode", type=int, default=45)
+    parser.add_argument("--text", type=Path, help="plain text for perplexity, e.g. of WikiText-2")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="change the recipe")
     parser.add_argument("--home", type=Path, help="keep the arms' homes here")
     parser.add_argument("--json", type=Path, help="write the figures here")
@@ -276,6 +294,7 @@ def main() -> None:
                 machine = {"machine": platform.platform(), "cores": os.cpu_count(), "python": sys.version}
                 arguments.json.write_text(json.dumps({**machine, "arms": results}, indent=2), "utf-8")
     print(table(results))
+    print("\n\n".join(["", *(retention_tables(r["arm"], r["episodes"]) for r in results)]))
 
 
 if __name__ == "__main__":
