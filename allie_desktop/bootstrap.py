@@ -1,7 +1,7 @@
 """The composition root: the only module that knows every part and joins them.
 
 Parts are made when they are first asked for, and their modules are imported then: what a command does not
-use costs it nothing, and nothing but answering and learning loads torch.
+use costs it nothing, and only learning, trying what was learnt, and a base model in safetensors load torch.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class HeapTrimmer:
     without this a process holds three times what it uses. Any thread.
     """
 
-    def __init__(self, growth_bytes: int) -> None:
+    def __init__(self, growth_bytes: int = 2**30) -> None:
         self._growth = growth_bytes
         self._least = resident_bytes()
 

@@ -28,6 +28,8 @@ class StepPlan:
 
 #: More visits of the very same words teach the words.
 _MOST_REPEATS = 8.0
+_FEWEST_STEPS = 40
+_SMALLEST_STEP_TOKENS = 192
 
 
 def visits_of_each(phrasings: int, *, taught_epochs: float, fewest_visits: float) -> float:
@@ -35,6 +37,15 @@ def visits_of_each(phrasings: int, *, taught_epochs: float, fewest_visits: float
     if taught_epochs <= 0 or phrasings <= 0:
         return 0.0
     return max(taught_epochs, min(_MOST_REPEATS, fewest_visits / phrasings))
+
+
+def step_tokens(visited_tokens: float, batch_tokens: int) -> int:
+    """Return the tokens of one optimizer step of a run that visits so many, at most ``batch_tokens``.
+
+    A small episode takes smaller steps: a handful of large ones would overshoot, and end before the
+    anchor has pulled the model back to what it knew.
+    """
+    return max(_SMALLEST_STEP_TOKENS, min(batch_tokens, int(visited_tokens / _FEWEST_STEPS)))
 
 
 def plan_steps(

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 FISHER_FILE = "fisher.safetensors"
 
+#: Over so many sequences it is estimated, in passes of so many tokens: a vocabulary of gradients stands behind each.
+FISHER_SEQUENCES = 24
+FISHER_PASS_TOKENS = 512
+
 
 @dataclass(slots=True)
 class FisherFactors:

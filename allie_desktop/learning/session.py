@@ -45,11 +45,17 @@ from allie_desktop.domain.validation import (
 )
 from allie_desktop.ipc.protocol import encode_document
 from allie_desktop.learning.adapter import Adapter
-from allie_desktop.learning.batches import passes, plan_steps, visits_of_each
+from allie_desktop.learning.batches import passes, plan_steps, step_tokens, visits_of_each
 from allie_desktop.learning.chat_format import ChatFormat
 from allie_desktop.learning.checkpoint import CheckpointFolder
 from allie_desktop.learning.evaluate import Evaluator, encode_all, measure
-from allie_desktop.learning.ewc import EwcPenalty, FisherFactors, estimate_fisher
+from allie_desktop.learning.ewc import (
+    FISHER_PASS_TOKENS,
+    FISHER_SEQUENCES,
+    EwcPenalty,
+    FisherFactors,
+    estimate_fisher,
+)
 from allie_desktop.learning.general_set import GeneralSet, general_set
 from allie_desktop.learning.lanes import Lanes
 from allie_desktop.learning.losses import check_head
@@ -79,11 +85,6 @@ _log = logging.getLogger(__name__)
 
 _TRAINED = "training.json"
 _CURVE_POINTS = 200
-_FEWEST_STEPS = 40
-_SMALLEST_STEP_TOKENS = 192
-_FISHER_SEQUENCES = 24
-_FISHER_PASS = 512  # tokens; a whole vocabulary of gradients stands behind each
-_HEAP_GROWTH_BYTES = 2**30
 
 
 class Session:
@@ -110,7 +111,7 @@ class Session:
         self._attempt = self._folder / f"attempt-{job.attempt}"
         self._attempt.mkdir(parents=True, exist_ok=True)
         self._chat = ChatFormat(loaded.tokenizer)
-        self._heap = HeapTrimmer(_HEAP_GROWTH_BYTES)
+        self._heap = HeapTrimmer()
         self._seconds = self._read_seconds()
         self._curve: list[TrainingCurvePoint] = []
         self._held_out: list[HeldOutPoint] = []
@@ -237,11 +238,7 @@ class Session:
         )
 
     def _step_tokens(self, taught: Iterable[Sequence[int]], ordinary: Sequence[int]) -> int:
-        """Return the tokens of one optimizer step.
-
-        A small episode takes smaller steps: a handful of large ones would overshoot, and end before the
-        anchor has pulled the model back to what it knew.
-        """
+        """Return the tokens of one optimizer step."""
         recipe = self._plan.recipe
         visits = 0.0
         for group in taught:
@@ -250,7 +247,7 @@ class Session:
             )
             visits += each * sum(len(self._new[i]) for i in group)
         visits += recipe.ordinary_epochs * sum(len(self._new[i]) for i in ordinary)
-        return max(_SMALLEST_STEP_TOKENS, min(recipe.batch_tokens, int(visits / _FEWEST_STEPS)))
+        return step_tokens(visits, recipe.batch_tokens)
 
     def _ewc(self) -> EwcPenalty | None:
         """Return the penalty that keeps the adapter where earlier material needs it."""
@@ -259,7 +256,7 @@ class Session:
             return None
         fisher = FisherFactors.load(self._attempt, self._adapter.pairs)
         if fisher is None:
-            old = [*self._replay, *self._general.train][:_FISHER_SEQUENCES]
+            old = [*self._replay, *self._general.train][:FISHER_SEQUENCES]
             pad, opening = self._loaded.tokenizer.pad_token_id, self._chat.opening()
             made, _ = until_it_fits(
                 lambda size: estimate_fisher(
@@ -268,7 +265,7 @@ class Session:
                     self._watched(passes(old, size, pad, opening)),
                     self._plan.seed,
                 ),
-                min(self._size.tokens, _FISHER_PASS),
+                min(self._size.tokens, FISHER_PASS_TOKENS),
                 SMALLEST_PASS,
             )
             if self._job.parent_adapter is not None:

@@ -31,10 +31,16 @@ from typing import TYPE_CHECKING, Any
 from allie_desktop.domain.planning import LoraGeometry, Recipe
 from allie_desktop.learning.adapter import Adapter
 from allie_desktop.learning.answers import Question
-from allie_desktop.learning.batches import StepPlan, passes, plan_steps
+from allie_desktop.learning.batches import StepPlan, passes, plan_steps, step_tokens
 from allie_desktop.learning.chat_format import ChatFormat, Encoded, exchange
 from allie_desktop.learning.evaluate import Evaluator
-from allie_desktop.learning.ewc import EwcPenalty, FisherFactors, estimate_fisher
+from allie_desktop.learning.ewc import (
+    FISHER_PASS_TOKENS,
+    FISHER_SEQUENCES,
+    EwcPenalty,
+    FisherFactors,
+    estimate_fisher,
+)
 from allie_desktop.learning.general_set import general_set
 from allie_desktop.learning.lanes import Lanes
 from allie_desktop.learning.losses import check_head
@@ -45,13 +51,6 @@ from tests.benchmarks.orthogonal import Orthogonality, stacked, with_first_block
 
 if TYPE_CHECKING:
     from allie_desktop.models.loading import LoadedBase
-
-# As in learning/session.py: small tasks take smaller steps, and the Fisher is taken over so many sequences.
-_FEWEST_STEPS = 40
-_SMALLEST_STEP_TOKENS = 192
-_FISHER_SEQUENCES = 24
-_FISHER_PASS = 512
-_HEAP_GROWTH_BYTES = 2**30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +94,7 @@ class _Watch:
     """A :class:`learning.trainer.Watcher` that measures and never breaks off."""
 
     def __init__(self, measure: Any) -> None:
-        self._measure, self._heap = measure, HeapTrimmer(_HEAP_GROWTH_BYTES)
+        self._measure, self._heap = measure, HeapTrimmer()
 
     def between_passes(self) -> None:
         self._heap.look()
@@ -169,7 +168,7 @@ class Learner:
             self.adapter,
             self.chat,
             tokens_per_pass=size.tokens,
-            between=HeapTrimmer(_HEAP_GROWTH_BYTES).look,
+            between=HeapTrimmer().look,
             lanes=self._lanes,
         )
         # The adapter is new: what is hidden now is what the base hides.
@@ -184,8 +183,8 @@ class Learner:
 
     def step_tokens(self, smallest: Sequence[Encoded]) -> int:
         """Return the tokens of one step for tasks of which ``smallest`` is the smallest."""
-        visits = int(self._recipe.ordinary_epochs * sum(map(len, smallest)))
-        return max(_SMALLEST_STEP_TOKENS, min(self._recipe.batch_tokens, visits // _FEWEST_STEPS))
+        visits = self._recipe.ordinary_epochs * sum(map(len, smallest))
+        return step_tokens(visits, self._recipe.batch_tokens)
 
     def answers(self, questions: Sequence[str], *, max_tokens: int) -> list[str]:
         """Return greedy answers."""
@@ -305,7 +304,7 @@ class Learner:
         made = estimate_fisher(
             self.adapter.model,
             self.adapter.pairs,
-            passes(old[:_FISHER_SEQUENCES], _FISHER_PASS, self._pad, self._opening),
+            passes(old[:FISHER_SEQUENCES], FISHER_PASS_TOKENS, self._pad, self._opening),
             seed,
         )
         if self._fisher is not None:

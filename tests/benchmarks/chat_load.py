@@ -281,7 +281,7 @@ def with_transformers(program: Program, tokens: int, rounds: int) -> dict[str, A
 
     from allie_desktop.models.loading import load_base
 
-    loaded = load_base(program.base(), cache=program.paths.cache, device="cpu")
+    loaded = load_base(program.base(), cache=program.paths.base_cache, device="cpu")
     model = loaded.model.to(torch.bfloat16)
     rates = []
     for i in range(rounds):

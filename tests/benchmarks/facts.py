@@ -145,7 +145,7 @@ def held_out(program: Program, version: str, chats: list[dict[str, Any]]) -> dic
     from allie_desktop.models.loading import load_base
 
     torch.set_num_threads(os.cpu_count() or 1)
-    loaded = load_base(program.base(), cache=program.paths.cache)
+    loaded = load_base(program.base(), cache=program.paths.base_cache)
     adapter = Adapter(loaded.model, LoraGeometry(), 0)
     chat = ChatFormat(loaded.tokenizer)
     evaluator = Evaluator(adapter, chat, tokens_per_pass=4096, between=lambda: None)

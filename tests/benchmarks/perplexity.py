@@ -107,7 +107,7 @@ def readings(
     from allie_desktop.models.loading import load_base
 
     threads = torch.get_num_threads()
-    loaded = load_base(program.base(), cache=program.paths.cache)
+    loaded = load_base(program.base(), cache=program.paths.base_cache)
     adapter = Adapter(loaded.model, LoraGeometry(), 0)
     base = adapter.zero_state()
     evaluator = Evaluator(

@@ -11,7 +11,7 @@ from allie_desktop.ui import theme
 from allie_desktop.ui.windows.history_delegate import HistoryDelegate
 from allie_desktop.ui.windows.history_model import HistoryModel
 from allie_desktop.ui.windows.live_card import LiveCard
-from allie_desktop.ui.windows.pieces import button, empty_state, row, text
+from allie_desktop.ui.windows.pieces import button, empty_state, page_header, text
 from allie_desktop.ui.windows.services import WindowServices
 
 #: Changes within this time are one.
@@ -59,9 +59,7 @@ class HistoryPage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(theme.SPACE_6, theme.SPACE_5, theme.SPACE_6, theme.SPACE_5)
         layout.setSpacing(theme.SPACE_4)
-        layout.addLayout(
-            row(text(self.tr("History"), "title", wrap=False), 1, self._count, self.diary_button)
-        )
+        layout.addLayout(page_header(self.tr("History"), self._count, self.diary_button))
         layout.addWidget(self.live)
         layout.addWidget(self._stack, 1)
         self._delay = QTimer(self)
