@@ -27,7 +27,16 @@ from allie_desktop.ui.presenters.language import translate
 from allie_desktop.ui.presenters.options import matching, visible
 from allie_desktop.ui.windows.confirm import confirmed
 from allie_desktop.ui.windows.option_row import OptionRow
-from allie_desktop.ui.windows.pieces import button, column, empty_state, frame, row, scrolling, text
+from allie_desktop.ui.windows.pieces import (
+    button,
+    column,
+    empty_state,
+    frame,
+    page_header,
+    row,
+    scrolling,
+    text,
+)
 
 #: Keystrokes within this time are one search.
 _SEARCH_DELAY_MS = 120
@@ -80,7 +89,7 @@ class SettingsPage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(theme.SPACE_6, theme.SPACE_5, theme.SPACE_4, 0)
         layout.setSpacing(theme.SPACE_4)
-        header = row(text(self.tr("Settings"), "title", wrap=False), 1, reset_all, self.search)
+        header = page_header(self.tr("Settings"), reset_all, self.search)
         header.setContentsMargins(0, 0, theme.SPACE_4, 0)
         layout.addLayout(header)
         if self._warning is not None:
