@@ -22,8 +22,11 @@ from allie_desktop.inference.prompts import user_prompt
 
 _log = logging.getLogger(__name__)
 
-#: How long a version that is not wanted stays after its last use: a client that pinned it will ask again.
+#: How long a version that is not wanted stays after its last use: a client that pinned it will ask again, and
+#: whoever takes a new version back gets the old one at once. One at most, the one that was used last, because
+#: each holds a context of its own.
 LINGER_SECONDS = 60.0
+_LINGERERS = 1
 #: How soon a version that could not be loaded is tried again: for a request, and by itself.
 RETRY_SECONDS = 5.0
 RETRY_ALONE_SECONDS = 60.0
@@ -110,7 +113,8 @@ class LiveVersions:
 
     def keep(self, versions: Sequence[str]) -> None:
         """Say which versions to have in memory. Returns at once: the missing ones are loaded and probed in
-        the background; then those not wanted are closed, as soon as nobody uses them."""
+        the background; then those not wanted are closed, as soon as nobody uses them. The one of these that
+        was used last stays for :data:`LINGER_SECONDS`."""
         wanted = tuple(dict.fromkeys(versions))
         with self._changed:
             if self._closed:
@@ -283,7 +287,7 @@ class LiveVersions:
                 version = self._next()
                 if version is None:
                     self._sweep = False
-                    idle = self._take_out(self._unwanted())
+                    idle = self._take_out(self._surplus())
                 else:
                     self._loading.add(version)
                     idle = []
@@ -314,6 +318,11 @@ class LiveVersions:
         if not any(name in self._live for name in self._wanted):
             return []
         return [name for name in self._live if name not in self._wanted]
+
+    def _surplus(self) -> list[str]:
+        """The unwanted versions without the few that linger."""
+        last_used_first = sorted(self._unwanted(), key=lambda name: -self._live[name].used_at)
+        return last_used_first[_LINGERERS:]
 
     def _is_stale(self, name: str, loaded: _Loaded, now: float) -> bool:
         return name in self._unwanted() and not loaded.users and now - loaded.used_at >= LINGER_SECONDS

@@ -1,8 +1,9 @@
 """The chat process under load: speed, first token, cold start, memory, swaps of versions, learning beside it.
 
-    python tests/benchmarks/chat_load.py [--only speed cold swaps learning] [--swaps 1000] [--json OUT]
+    python tests/benchmarks/chat_load.py [--only speed cold swaps learning] [--swaps 1000]
+        [--versions 2] [--json OUT]
 
-A real `allie serve` with the starter model in a throw-away home, with two versions sealed from small random
+A real `allie serve` with the starter model in a throw-away home, with versions sealed from small random
 adapters. Clients are plain sockets, so that what is measured is the service. "bare" is the engine's own
 server object, asked without anything around it, with the same file and the same adapter, in turns with the
 API. `--transformers` adds transformers' generate in bfloat16. `learning` needs minutes: it runs an episode
@@ -45,6 +46,8 @@ from allie_desktop.paths import AppPaths, resource
 STORY = "Tell me a long story about a sailor, number {}."
 SHORT = "Hello! How are you, number {}?"
 RANK = 16
+#: For so long the same clients stream without any swap, to compare with.
+QUIET_SECONDS = 60
 PROJECTIONS = {
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -331,22 +334,21 @@ class Clients:
         return self.told
 
 
-def swaps(
-    home: Path, program: Program, names: list[str], count: int, clients: int, limit_s: float
-) -> dict[str, Any]:
-    """Move the pointer back and forth under streaming clients; each time wait until a reply that
-    began after it comes from the new version."""
+def swaps(home: Path, program: Program, names: list[str], chosen: argparse.Namespace) -> dict[str, Any]:
+    """Move the pointer from version to version under streaming clients; each time wait until a reply that
+    began after it comes from the new version. The version before stays in memory for a while, so that of
+    two versions none is loaded again, and of three each."""
 
     activate(program, names[0], names[1])
     with serving(home) as service:
         service.ask(SHORT.format(0), max_tokens=4)
-        still = Clients(service, clients, 48)
-        time.sleep(20)
+        still = Clients(service, chosen.clients, chosen.reply_tokens)
+        time.sleep(QUIET_SECONDS)
         before = still.stop()
-        moving = Clients(service, clients, 48)
+        moving = Clients(service, chosen.clients, chosen.reply_tokens)
         began, done, early, waits = time.monotonic(), 0, 0.0, []
-        while done < count and time.monotonic() - began < limit_s:
-            new, old = names[(done + 1) % 2], names[done % 2]
+        while done < chosen.swaps and time.monotonic() - began < chosen.limit_seconds:
+            new, old = names[(done + 1) % len(names)], names[done % len(names)]
             moved = time.monotonic()
             activate(program, new, old)
             while (moving.last.version, moving.last.began >= moved) != (new, True):
@@ -365,6 +367,7 @@ def swaps(
     quiet_gaps, busy_gaps = ([g for t in some for g in t.gaps] for some in (before, told))
     return {
         "swaps": done,
+        "versions": len(names),
         "requests": len(told),
         "failed": len(failed),
         "of_two_versions": len(mixed),
@@ -373,6 +376,8 @@ def swaps(
         "first_token_without": milliseconds(quiet),
         "first_token_with": milliseconds(busy),
         "added_first_token_p99_ms": round(1000 * (percentile(busy, 0.99) - percentile(quiet, 0.99)), 1),
+        "gap_without": milliseconds(quiet_gaps),
+        "gap_with": milliseconds(busy_gaps),
         "added_gap_p99_ms": round(1000 * (percentile(busy_gaps, 0.99) - percentile(quiet_gaps, 0.99)), 1),
         "rss_mb_after_10": round(early, 1),
         "rss_mb_at_the_end": round(late, 1),
@@ -421,7 +426,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--swaps", type=int, default=1000)
+    parser.add_argument("--versions", type=int, default=2, help="that take turns; three: load for each swap")
     parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--reply-tokens", type=int, default=48, help="of each streamed reply under swaps")
     parser.add_argument("--limit-seconds", type=float, default=1800, help="most time for the swaps")
     parser.add_argument("--requests", type=int, default=30, help="of each kind beside learning")
     parser.add_argument("--transformers", action="store_true")
@@ -431,7 +438,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         with Program(AppPaths.in_folder(home).prepare()) as program:
-            names = [seal_version(program, seed) for seed in (1, 2)]
+            names = [seal_version(program, seed) for seed in range(1, 1 + chosen.versions)]
             if "speed" in chosen.only:
                 found["speed"] = speed(home, program, names[0], chosen.rounds, chosen.tokens)
                 print(json.dumps(found["speed"]), flush=True)
@@ -442,9 +449,7 @@ def main() -> None:
                 found["cold"] = cold(home, chosen.rounds)
                 print(json.dumps(found["cold"]), flush=True)
             if "swaps" in chosen.only:
-                found["swaps"] = swaps(
-                    home, program, names, chosen.swaps, chosen.clients, chosen.limit_seconds
-                )
+                found["swaps"] = swaps(home, program, names, chosen)
                 print(json.dumps(found["swaps"]), flush=True)
             if "learning" in chosen.only:
                 found["learning"] = learning(home, chosen.requests)

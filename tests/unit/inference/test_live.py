@@ -106,6 +106,11 @@ class Stage:
     def until_loaded(self, *versions):
         self.until(lambda: self.live.loaded() == versions)
 
+    def linger(self):
+        """Let the time go by for which an unwanted version stays."""
+        self.clock.seconds += module.LINGER_SECONDS
+        self.live.tick()
+
     def ask(self, version):
         with self.live.use(version) as engine:
             return "".join(
@@ -127,6 +132,15 @@ def in_thread(work):
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
+
+
+def replace_twice(stage):
+    """Have v1.1 and then v1.2, so that the version before them is to go."""
+    for name in ("v1.1", "v1.2"):
+        stage.clock.seconds += 1
+        stage.live.keep([name])
+        stage.until(lambda: stage.live.is_loaded(name))  # noqa: B023 - asked at once
+    stage.until(lambda: stage.live._live["v1.0"].retiring)
 
 
 def test_a_version_is_loaded_on_demand_and_then_shared(stage):
@@ -167,32 +181,62 @@ def test_wanted_versions_are_loaded_beside_each_other_and_the_old_one_closed_las
     assert stage.ask("v1.0").startswith("v1.0")
     stage.engines.gates["v1.1"].set()
 
-    stage.until_loaded("v1.1")
-    stage.until(lambda: stage.engines.open == ["v1.1"])
+    stage.until_loaded("v1.0", "v1.1")
+    stage.linger()
+    assert stage.live.loaded() == ("v1.1",)
+    assert stage.engines.open == ["v1.1"]
+
+
+def test_the_version_that_was_replaced_last_is_there_at_once_when_it_is_taken_back(stage):
+    for name in ("v1.0", "v1.1", "v1.2"):
+        stage.live.keep([name])
+        stage.until(lambda: stage.live.is_loaded(name))  # noqa: B023 - asked at once
+        stage.clock.seconds += 1
+        stage.ask(name)
+    stage.until_loaded("v1.1", "v1.2")
+    assert stage.engines.open == ["v1.1", "v1.2"]
+
+    stage.live.keep(["v1.1"])
+
+    assert stage.ask("v1.1").startswith("v1.1")
+    assert stage.engines.loads["v1.1"] == 1
+    stage.linger()
+    assert stage.engines.open == ["v1.1"]
 
 
 def test_a_version_in_use_is_closed_only_when_its_last_user_goes(stage):
     stage.live.keep(["v1.0"])
     stage.until_loaded("v1.0")
     with stage.live.use("v1.0") as engine:
-        stage.live.keep(["v1.1"])
-        stage.until(lambda: stage.live.is_loaded("v1.1"))
+        replace_twice(stage)
         events = list(engine.stream(QUESTION, OPTIONS, lambda: False))
         assert isinstance(events[-1], ReplyEnd)
         assert not engine.closed
 
     stage.until(lambda: engine.closed)
-    assert stage.live.loaded() == ("v1.1",)
+    assert stage.live.loaded() == ("v1.1", "v1.2")
+
+
+def test_a_version_in_use_does_not_linger_away(stage):
+    stage.live.keep(["v1.0"])
+    stage.until_loaded("v1.0")
+    with stage.live.use("v1.0") as engine:
+        stage.live.keep(["v1.1"])
+        stage.until(lambda: stage.live.is_loaded("v1.1"))
+        stage.linger()
+        assert not engine.closed
+
+    stage.linger()
+    assert engine.closed
 
 
 def test_a_version_that_is_wanted_again_while_it_retires_stays(stage):
     stage.live.keep(["v1.0"])
     stage.until_loaded("v1.0")
     with stage.live.use("v1.0") as engine:
-        stage.live.keep(["v1.1"])
-        stage.until(lambda: stage.live.is_loaded("v1.1"))
+        replace_twice(stage)
         stage.live.keep(["v1.0"])
-        stage.until_loaded("v1.0")
+        stage.until(lambda: not stage.live._sweep)
 
     assert not engine.closed
     assert stage.engines.loads["v1.0"] == 1
@@ -464,6 +508,8 @@ def test_an_engine_that_cannot_be_closed_does_not_stop_the_others(stage):
 
     stage.engines.made[0].close = fail
     stage.live.keep(["v1.1"])
+    stage.until(lambda: stage.live.is_loaded("v1.1"))
+    stage.linger()
 
     stage.until_loaded("v1.1")
 
