@@ -27,6 +27,9 @@ _log = logging.getLogger(__name__)
 #: each holds a context of its own.
 LINGER_SECONDS = 60.0
 _LINGERERS = 1
+#: For so long the background waits for a moment without replies before it loads: that stops every stream for
+#: some tenths of a second, since the library holds the interpreter's lock while it reads a model.
+PATIENCE_SECONDS = 3.0
 #: How soon a version that could not be loaded is tried again: for a request, and by itself.
 RETRY_SECONDS = 5.0
 RETRY_ALONE_SECONDS = 60.0
@@ -199,6 +202,7 @@ class LiveVersions:
         with self._changed:
             loaded.users -= 1
             self._touch(loaded)
+            self._changed.notify_all()
             gone = loaded.retiring and not loaded.users and self._live.get(version) is loaded
             if gone:
                 del self._live[version]
@@ -282,15 +286,16 @@ class LiveVersions:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closed or self._next() is not None or self._can_sweep())
+                if self._next() is not None:
+                    self._changed.wait_for(self._is_quiet, PATIENCE_SECONDS)
                 if self._closed:
                     return
-                version = self._next()
-                if version is None:
+                version, idle = self._next(), []
+                if version is not None:
+                    self._loading.add(version)
+                elif self._can_sweep():
                     self._sweep = False
                     idle = self._take_out(self._surplus())
-                else:
-                    self._loading.add(version)
-                    idle = []
             _close(idle)
             if version is not None:
                 with contextlib.suppress(Exception):  # noted and reported where it was raised
@@ -309,6 +314,9 @@ class LiveVersions:
 
     def _next(self) -> str | None:
         return None if self._asleep else next(iter(self._missing()), None)
+
+    def _is_quiet(self) -> bool:
+        return self._closed or not any(x.users for x in self._live.values())
 
     def _can_sweep(self) -> bool:
         return self._sweep and not (self._loading & set(self._wanted))

@@ -119,7 +119,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage():
+def stage(monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.01)
     made = Stage()
     yield made
     for gate in made.engines.gates.values():
@@ -215,6 +216,37 @@ def test_a_version_in_use_is_closed_only_when_its_last_user_goes(stage):
 
     stage.until(lambda: engine.closed)
     assert stage.live.loaded() == ("v1.1", "v1.2")
+
+
+def test_a_version_is_loaded_in_the_background_when_nobody_is_being_answered(stage, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", WAIT)
+    stage.live.keep(["v1.0"])
+    stage.until_loaded("v1.0")
+    with stage.live.use("v1.0"):
+        stage.live.keep(["v1.1"])
+        time.sleep(0.05)
+        assert stage.engines.loads["v1.1"] == 0
+
+    stage.until_loaded("v1.0", "v1.1")
+
+
+def test_replies_without_end_do_not_keep_a_new_version_out(stage):
+    stage.live.keep(["v1.0"])
+    stage.until_loaded("v1.0")
+    with stage.live.use("v1.0"):
+        stage.live.keep(["v1.1"])
+        stage.until_loaded("v1.0", "v1.1")
+
+
+def test_closing_does_not_wait_for_a_quiet_moment(stage, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 10 * WAIT)
+    stage.live.keep(["v1.0"])
+    stage.until_loaded("v1.0")
+    with stage.live.use("v1.0"):
+        stage.live.keep(["v1.1"])
+        stage.live.close()
+
+    assert stage.engines.loads["v1.1"] == 0
 
 
 def test_a_version_in_use_does_not_linger_away(stage):
