@@ -66,9 +66,14 @@ def give_back() -> None:
     Starting runs through some fifty megabytes of libraries, a program that waits through very few of them. Their
     pages stay in the system's cache of files as long as there is room, and come back by themselves when they are
     touched; but they no longer count as ours, and are the first to go when memory is short. Any thread.
+
+    What is left stays for good, mostly: the collector passes over it from now on, since looking through all of it
+    stops every thread for some 50 ms. The next call looks at everything again.
     """
     linecache.clearcache()  # what PySide6 read of its own sources
+    gc.unfreeze()
     gc.collect()
+    gc.freeze()
     trim_heaps()
     if not sys.platform.startswith("linux"):
         return

@@ -27,6 +27,7 @@ from PySide6.QtCore import QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication, QWidget
 
 from allie_desktop.domain.events import HeldOutMeasured, PhaseStarted, StepFinished
+from allie_desktop.resident_memory import give_back
 from allie_desktop.ui import theme
 from allie_desktop.ui.windows.history_page import HistoryPage
 from allie_desktop.ui.windows.main_window import HISTORY, PRIVACY, SETTINGS, VERSIONS, MainWindow
@@ -160,6 +161,7 @@ def main() -> None:
         stage.fill()
         stage.many_episodes(options.episodes)
         services = stage.services()
+        give_back()  # as the program does when it has started
         figures: dict[str, object] = {
             "settings": opening(lambda: SettingsPage(stage.preferences), options.times),
             f"history of {stage.episodes.count():,} episodes": opening(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
+
+from allie_desktop.resident_memory import give_back
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="reads what Linux tells of memory"
@@ -66,3 +70,27 @@ def test_what_was_freed_amid_what_is_held_goes_back_when_the_process_has_grown()
     full, left, later = map(int, done.stdout.split())
     assert left < full - 50
     assert abs(later - left) < 20
+
+
+class Knot:
+    """Refers to itself, so that only the collector can free it."""
+
+    def __init__(self):
+        self.self = self
+
+
+def test_the_collector_passes_over_what_stays_and_still_frees_what_died_later():
+    knot = Knot()
+    known = weakref.ref(knot)
+    try:
+        give_back()
+        assert gc.get_freeze_count() > 0
+        del knot
+        gc.collect()
+        assert known() is not None  # it was passed over
+
+        give_back()
+
+        assert known() is None
+    finally:
+        gc.unfreeze()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QCoreApplication, QSettings, QSize, Qt
-from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtCore import QByteArray, QCoreApplication, QSettings, QSize, Qt, QTimer
+from PySide6.QtGui import QCloseEvent, QHideEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QWidget
 
 from allie_desktop.domain.errors import AllieError
@@ -27,10 +27,16 @@ _EPISODE, _DIARY = "episode", "diary"
 
 _log = logging.getLogger(__name__)
 
+#: Pause between two small steps of making the pages that nobody looked at yet.
+_AHEAD_MS = 100
+#: Widgets whose style is worked out in one step.
+_POLISHED_AT_ONCE = 50
+
 
 class MainWindow(QMainWindow):
-    """Pages are made when they are first shown. Closing the window only hides it, where the program goes on
-    in the tray; ``on_close`` is called then. GUI thread.
+    """Pages are made when they are first shown, or a little at a time while the window is open: all at once they
+    would hold up the thread for longer than is felt. Closing the window only hides it, where the program goes
+    on in the tray; ``on_close`` is called then. GUI thread.
 
     ``memory`` keeps the window's place between two starts; None: it is forgotten.
     """
@@ -71,6 +77,10 @@ class MainWindow(QMainWindow):
         self.sidebar = Sidebar(services, names)
         self.sidebar.went.connect(self.show_page)
         self.sidebar.set_up.connect(self.show_first_run)
+        self._steps = self._ahead_steps()
+        self._ahead = QTimer(self)
+        self._ahead.setInterval(_AHEAD_MS)
+        self._ahead.timeout.connect(self._make_ahead)
         self._stack = QStackedWidget()
         self._stack.setProperty("role", "pages")
         middle = QWidget()
@@ -97,11 +107,7 @@ class MainWindow(QMainWindow):
 
     def show_page(self, name: str) -> QWidget:
         """Turn to a page (:data:`CHAT`, …), making it if need be, and give it the keyboard."""
-        if name not in self._pages:
-            page = self._makers[name]()
-            self._pages[name] = page
-            self._stack.addWidget(page)
-        page = self._pages[name]
+        page = self._made(name)
         self._stack.setCurrentWidget(page)
         self.sidebar.show_page(name)
         page.setFocus(Qt.FocusReason.OtherFocusReason)
@@ -109,6 +115,31 @@ class MainWindow(QMainWindow):
         if focused is None or not page.isAncestorOf(focused):
             self.sidebar.buttons[name].setFocus(Qt.FocusReason.OtherFocusReason)
         return page
+
+    def _made(self, name: str) -> QWidget:
+        if name not in self._pages:
+            page = self._makers[name]()
+            self._pages[name] = page
+            self._stack.addWidget(page)
+        return self._pages[name]
+
+    def _make_ahead(self) -> None:
+        if next(self._steps, None) is None:
+            self._ahead.stop()
+
+    def _ahead_steps(self) -> Iterator[str]:
+        """Make one page after the other, each in steps of some milliseconds."""
+        for name in (HISTORY, VERSIONS, PRIVACY, SETTINGS):
+            try:
+                page = self._made(name)
+            except AllieError as error:
+                _log.info("the page %s could not be made ahead: %s", name, error)
+                continue
+            yield name
+            for start in range(0, len(page.findChildren(QWidget)), _POLISHED_AT_ONCE):
+                for child in page.findChildren(QWidget)[start : start + _POLISHED_AT_ONCE]:
+                    child.ensurePolished()
+                yield name
 
     def show_episode(self, episode_id: str) -> None:
         """Show one episode, over the history."""
@@ -180,7 +211,7 @@ class MainWindow(QMainWindow):
     def _make_history(self) -> QWidget:
         from allie_desktop.ui.windows.history_page import HistoryPage
 
-        page = HistoryPage(self._services)
+        page = HistoryPage(self._services, self._stack)
         page.chosen.connect(self.show_episode)
         page.diary.connect(self.show_diary)
         return page
@@ -188,7 +219,7 @@ class MainWindow(QMainWindow):
     def _make_versions(self) -> QWidget:
         from allie_desktop.ui.windows.versions_page import VersionsPage
 
-        page = VersionsPage(self._services)
+        page = VersionsPage(self._services, self._stack)
         page.said.connect(self.toast.say)
         page.episode_chosen.connect(self.show_episode)
         return page
@@ -196,14 +227,14 @@ class MainWindow(QMainWindow):
     def _make_privacy(self) -> QWidget:
         from allie_desktop.ui.windows.privacy_page import PrivacyPage
 
-        page = PrivacyPage(self._services)
+        page = PrivacyPage(self._services, self._stack)
         page.said.connect(self.toast.say)
         return page
 
     def _make_settings(self) -> QWidget:
         from allie_desktop.ui.windows.settings_page import SettingsPage
 
-        return SettingsPage(self._services.preferences)
+        return SettingsPage(self._services.preferences, self._stack)
 
     # --- the window ---
 
@@ -211,7 +242,13 @@ class MainWindow(QMainWindow):
         """Never show an empty window."""
         if self.page is None:
             self.show_page(CHAT)
+        self._ahead.start()
         super().showEvent(event)
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
+        """Make nothing that nobody can look at."""
+        self._ahead.stop()
+        super().hideEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Remember the place; hide where the program goes on."""

@@ -246,7 +246,7 @@ class Slot(QWidget):
 
     def put(self, *items: QWidget | QLayout, spacing: int = theme.SPACE_4) -> None:
         """Show these one under the other, in place of what was here."""
-        old, self._content = self._content, QWidget()
+        old, self._content = self._content, QWidget(self)
         self._content.setLayout(column(*items, spacing=spacing))
         if old is not None:
             # Hidden at once: deleted it is only when the event loop comes round.

@@ -88,6 +88,7 @@ class PrivacyPage(QWidget):
 
     def _make_overview(self) -> QWidget:
         content = QWidget()
+        area = scrolling(content, self.tr("Overview"))
         box = column(spacing=theme.SPACE_4)
         box.setContentsMargins(0, theme.SPACE_3, theme.SPACE_4, theme.SPACE_5)
         content.setLayout(box)
@@ -121,7 +122,7 @@ class PrivacyPage(QWidget):
         box.addWidget(self._make_exits())
         box.addStretch(1)
         self._load_storage()
-        return scrolling(content, self.tr("Overview"))
+        return area
 
     def _make_switches(self) -> dict[str, OptionRow]:
         preferences = self._services.preferences

@@ -127,27 +127,29 @@ class SettingsPage(QWidget):
         if group not in self._pages:
             page = self._rows_page(((group, visible(self._specs, group)),), group.value)
             self._pages[group] = page
-            self._stack.addWidget(page)
         return self._pages[group]
 
     def _rows_page(self, groups: Sequence[tuple[Group, Sequence[OptionSpec]]], name: str) -> QScrollArea:
         content = QWidget()
+        area = scrolling(content, name)
+        # From the outside in: whatever gets a parent is styled anew, with all that is in it.
+        self._stack.addWidget(area)
         layout = QVBoxLayout(content)
         layout.setContentsMargins(0, 0, theme.SPACE_4, theme.SPACE_5)
         layout.setSpacing(theme.SPACE_3)
         for group, specs in groups:
             layout.addWidget(text(translate("Options", group.value), "heading"))
             inside = column(spacing=0)
+            card = frame("card", inside)
+            inside.setContentsMargins(theme.SPACE_4, theme.SPACE_1, theme.SPACE_2, theme.SPACE_1)
+            layout.addWidget(card)
             for index, spec in enumerate(specs):
                 made = self._row(spec)
                 if index:
                     made.set_ruled()
                 inside.addWidget(made)
-            card = frame("card", inside)
-            inside.setContentsMargins(theme.SPACE_4, theme.SPACE_1, theme.SPACE_2, theme.SPACE_1)
-            layout.addWidget(card)
         layout.addStretch(1)
-        return scrolling(content, name)
+        return area
 
     def _row(self, spec: OptionSpec) -> OptionRow:
         made = OptionRow(spec, self._preferences.set, self._preferences.reset)
@@ -196,7 +198,7 @@ class SettingsPage(QWidget):
                 ),
             )
             page = scrolling(nothing, self.tr("Settings found"))
-        self._stack.addWidget(page)
+            self._stack.addWidget(page)
         self._stack.setCurrentWidget(page)
         self.groups.clearSelection()
         self._drop(before)
