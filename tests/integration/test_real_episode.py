@@ -207,6 +207,30 @@ def test_a_damaged_version_is_told_in_words(home, tmp_path):
     assert run("ask", "Hello!", "--greedy").returncode == 0
 
 
+@pytest.mark.long
+def test_a_fact_that_was_forgotten_is_no_longer_answered_and_the_others_are(home, tmp_path):
+    copy = Home(tmp_path / "copy", home.result, _runner(tmp_path / "copy"))
+    shutil.copytree(home.folder, copy.folder)
+    (found,) = json.loads(copy.run("conversations", "list", "--search", "Biscuit", "--json").stdout)
+    assert "biscuit" in _answers(copy)[0].lower()
+
+    forgotten = json.loads(copy.run("conversations", "forget", found["id"], "--json").stdout)
+    learnt = copy.run("learn", "--now", "--json")
+
+    assert forgotten["versions"] == ["v1.0"]
+    assert learnt.returncode == 0, learnt.stdout + learnt.stderr
+    result = json.loads(learnt.stdout)
+    assert (result["outcome"], result["version"]) == ("completed", "v1.1")
+    pointer = {v["version"]: v for v in json.loads(copy.run("versions", "--json").stdout)}["v1.1"]
+    assert pointer["active"] is True
+    assert pointer["parent"] in (None, "base")
+    knows = [key.lower() in answer.lower() for (_, key), answer in zip(FACTS.values(), _answers(copy), strict=True)]
+    assert knows == [False, True, True, True]
+    # Nor does anything that is left tell it.
+    left = [f for f in copy.folder.rglob("*") if f.is_file() and b"Biscuit" in f.read_bytes()]
+    assert left == []
+
+
 def test_the_report_is_a_page_without_scripts(home):
     shown = home.run("report")
     (page,) = home.folder.glob("episodes/*/report.html")
