@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from allie_desktop.domain.conditions import Decision
     from allie_desktop.domain.conversation import ImportSummary
     from allie_desktop.domain.planning import BaseModel, Plan
-    from allie_desktop.domain.ports import AdapterProbe, ChatEngine, Progress
+    from allie_desktop.domain.ports import AdapterProbe, ChatEngine, Progress, RequestRepository
     from allie_desktop.domain.settings import Preferences
     from allie_desktop.domain.validation import Judgement, WorkerReport
     from allie_desktop.inference.answering import Answerer
@@ -385,7 +385,6 @@ class Program:
         from allie_desktop.ipc.draft_file import forget_drafts
         from allie_desktop.services.forgetting import Forgetting
         from allie_desktop.store.forgetting_journal import ForgettingJournal
-        from allie_desktop.store.requests import SqliteRequests
 
         try:
             versions = self.versions
@@ -395,7 +394,7 @@ class Program:
             conversations=self.conversations,
             versions=versions,
             files=self.files,
-            requests=SqliteRequests(self.database),
+            requests=self.requests,
             journal=ForgettingJournal(self.paths.data),
             clock=self.clock,
             elsewhere=lambda ids: forget_drafts(self.paths.drafts, ids),
@@ -643,21 +642,35 @@ class Program:
             ),
         )
 
+    @cached_property
+    def requests(self) -> RequestRepository:
+        """The queue of wanted episodes."""
+        from allie_desktop.store.requests import SqliteRequests
+
+        return SqliteRequests(self.database)
+
     def decision(self, *, learn_now: bool = False) -> Decision:
-        """Say whether `allie learn` would start, or go on with an unfinished episode, and why not."""
-        from allie_desktop.domain.conditions import Need, Profile, Request, decide, may_continue
+        """Say whether `allie learn` would start, or go on with an unfinished episode, and why not. What was
+        forgotten is to be unlearnt whether there is anything new or not."""
+        from allie_desktop.domain.conditions import Need, Priority, Profile, Request, decide, may_continue
+        from allie_desktop.services.forgetting import REBUILD
 
         try:
             need = self.need()
         except ModelError:
             need = Resources(memory_bytes=0, disk_bytes=0)  # whoever starts will be told
         ask = may_continue if self.episodes.unfinished() else decide
+        rebuild = next((one for one in self.requests.all() if one.key == REBUILD), None)
         return ask(
             self.readings(),
             self.preferences,
             now=self.clock.now().astimezone(),
             learn_now=learn_now,
-            request=Request(need=Need(memory_bytes=need.memory_bytes or 0, disk_bytes=need.disk_bytes)),
+            request=Request(
+                priority=Priority.MEDIUM if rebuild is None else rebuild.wish,
+                reason="" if rebuild is None else rebuild.reason,
+                need=Need(memory_bytes=need.memory_bytes or 0, disk_bytes=need.disk_bytes),
+            ),
             profile=Profile.HEADLESS,
         )
 

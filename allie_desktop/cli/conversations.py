@@ -204,18 +204,22 @@ def forget(
 ) -> None:
     """Delete a conversation for good, and mark the versions that learnt from it."""
     from allie_desktop import bootstrap
+    from allie_desktop.services.forgetting import REBUILD
 
     with bootstrap.open_program() as program:
         found = program.conversations.get(conversation_id).conversation
         if not yes and not as_json and sys.stdin is not None and sys.stdin.isatty():
             typer.confirm(f"Forget “{_shortened(found.title or found.id)}” for good?", abort=True)
         versions = program.forget(found.id)
+        rebuild = any(request.key == REBUILD for request in program.requests.all())
     if as_json:
         print_json({"id": found.id, "forgotten": True, "versions": versions})
         return
     say("Forgotten.")
     if versions:
-        say(f"It was learnt by {', '.join(versions)}; these versions are marked to be rebuilt without it.")
+        say(f"It was learnt by {', '.join(versions)}; these versions are marked.")
+    if rebuild:
+        say("The next episode builds a version without it; `allie learn` does so now.")
 
 
 def assessed_document(assessed: Assessed) -> dict[str, object]:

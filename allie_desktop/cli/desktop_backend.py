@@ -68,7 +68,6 @@ class DesktopBackend:
         """See :class:`Backend`."""
         from allie_desktop.sensors.presence_edge import InputWatch
         from allie_desktop.store.notices import SqliteNotices
-        from allie_desktop.store.requests import SqliteRequests
 
         bring_up_to_date(self._paths)
         with self._make_program(self._paths) as program, contextlib.ExitStack() as closing:
@@ -86,7 +85,7 @@ class DesktopBackend:
             closing.callback(program.settings.observe(note))
             yield Background(
                 scheduler=Scheduler(
-                    requests=SqliteRequests(program.database),
+                    requests=program.requests,
                     decisions=program.decisions,
                     now=_local_now,
                     need=needs,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from allie_desktop.cli.output import JsonOption, print_json, say, say_aside
-from allie_desktop.domain.errors import BadInputError, HeldError
+from allie_desktop.domain.errors import BadInputError, EpisodeBusyError, HeldError
 from allie_desktop.domain.lifecycle import EpisodeState
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def learn(
 def run_episode(program: Program, *, learn_now: bool) -> LearnResult:
     """Run or go on with one episode, with progress on stderr; what holds it is a result, too."""
     from allie_desktop.cli.progress import EpisodeProgress
+    from allie_desktop.services.forgetting import REBUILD
     from allie_desktop.services.signals import yield_on_signals
 
     decision = program.decision(learn_now=learn_now)
@@ -110,7 +111,12 @@ def run_episode(program: Program, *, learn_now: bool) -> LearnResult:
             try:
                 result = orchestrator.run_episode("; ".join(decision.reasons), forced=learn_now, asked=True)
             except HeldError as held:
+                program.requests.remove(
+                    REBUILD
+                )  # what was forgotten is unlearnt, with nothing to learn instead
                 return LearnResult(outcome=HELD, reasons=(held.message,), remedy=held.remedy)
+    if result.outcome is not EpisodeState.YIELDED:
+        program.requests.remove(REBUILD)
     program.write_report_page(result.episode_id)
     return LearnResult.of(result)
 

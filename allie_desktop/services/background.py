@@ -230,7 +230,8 @@ class Background:
                     self._scheduler.rest(words, BUSY_REST)
                 return
             self._notices.episode_ended(result, self._headline(result.episode_id), self._preferences.current)
-        if request is not None and (error is None or isinstance(error, HeldError)):
+        tried = not isinstance(error, EpisodeBusyError) and (error is None or isinstance(error, HeldError))
+        if request is not None and tried:
             self._scheduler.served(request)
 
     def sleep_is_near(self, near: bool) -> None:

@@ -224,7 +224,9 @@ def test_a_fact_that_was_forgotten_is_no_longer_answered_and_the_others_are(home
     pointer = {v["version"]: v for v in json.loads(copy.run("versions", "--json").stdout)}["v1.1"]
     assert pointer["active"] is True
     assert pointer["parent"] in (None, "base")
-    knows = [key.lower() in answer.lower() for (_, key), answer in zip(FACTS.values(), _answers(copy), strict=True)]
+    knows = [
+        key.lower() in answer.lower() for (_, key), answer in zip(FACTS.values(), _answers(copy), strict=True)
+    ]
     assert knows == [False, True, True, True]
     # Nor does anything that is left tell it.
     left = [f for f in copy.folder.rglob("*") if f.is_file() and b"Biscuit" in f.read_bytes()]

@@ -126,8 +126,8 @@ def forget_question(title: str, versions: Sequence[str], parent: QWidget | None)
         question.say(
             translate(
                 "Chat",
-                "Learnt from it: {versions}. What they learnt stays in them; Allie marks them, so that you can "
-                "go back to a version that never knew it.",
+                "Learnt from it: {versions}. What they learnt stays in them until the next episode, which builds a "
+                "version without it.",
             ).format(versions=", ".join(versions))
         )
     else:

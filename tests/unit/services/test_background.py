@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from allie_desktop.domain.conditions import Priority
 from allie_desktop.domain.errors import BadInputError, DiskFullError, EpisodeBusyError, HeldError
 from allie_desktop.domain.lifecycle import EpisodeState
 from allie_desktop.domain.ports import Alert
 from allie_desktop.domain.preferences import BYTES_PER_GB
 from allie_desktop.domain.readings import Readings
-from allie_desktop.domain.requests import Notice
+from allie_desktop.domain.requests import Notice, Origin, QueuedRequest
 from allie_desktop.services.background import FROZEN_WAIT, Background, Mood, Order, pause_moment
 from allie_desktop.services.episode_result import EpisodeResult
+from allie_desktop.services.forgetting import REBUILD
 from allie_desktop.services.notices import Notices
 from allie_desktop.services.preferences import PreferencesService
 from allie_desktop.services.scheduler import Scheduler
@@ -218,6 +220,32 @@ def test_what_cannot_be_done_now_is_tried_again_later(
     life.now += timedelta(minutes=minutes)
     life.look()
     assert len(life.orders) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (EpisodeBusyError("Taken."), True),
+        (DiskFullError("The disk is full."), True),
+        (
+            HeldError("There is nothing new to learn."),
+            False,
+        ),  # it was unlearnt, with nothing to learn instead
+    ],
+)
+def test_a_wish_to_unlearn_lasts_until_it_was_really_tried(life: Life, error: Exception, kept: bool) -> None:
+    queue = SqliteRequests(life.database)
+    rebuild = QueuedRequest(
+        key=REBUILD, origin=Origin.REPAIR, wish=Priority.HIGH, reason="to unlearn", asked_at=life.now
+    )
+    queue.put(rebuild)
+    life.begin()
+    assert life.orders[-1].choice.request is not None
+    assert life.orders[-1].choice.request.key == REBUILD
+
+    life.end(error=error)
+
+    assert (REBUILD in {request.key for request in queue.all()}) is kept
 
 
 def test_an_unexpected_failure_raises_one_alert(life: Life) -> None:
