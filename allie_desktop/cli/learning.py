@@ -111,9 +111,9 @@ def run_episode(program: Program, *, learn_now: bool) -> LearnResult:
             try:
                 result = orchestrator.run_episode("; ".join(decision.reasons), forced=learn_now, asked=True)
             except HeldError as held:
-                program.requests.remove(
-                    REBUILD
-                )  # what was forgotten is unlearnt, with nothing to learn instead
+                if not isinstance(held, EpisodeBusyError):
+                    # What was forgotten is unlearnt, with nothing to learn instead.
+                    program.requests.remove(REBUILD)
                 return LearnResult(outcome=HELD, reasons=(held.message,), remedy=held.remedy)
     if result.outcome is not EpisodeState.YIELDED:
         program.requests.remove(REBUILD)
