@@ -64,8 +64,8 @@ class LlamaEngine:
     """:class:`domain.ports.ChatEngine` over llama.cpp.
 
     ``adapter`` is a GGUF LoRA file. ``threads`` None: one for each physical core. Loading blocks, and holds up
-    all other Python threads while the library reads the model (0.2 s for the starter model); raises :class:`VersionCorruptError` when only the adapter can be at fault, and
-    :class:`CorruptModelError`.
+    all other Python threads while the library reads the model (0.2 s for the starter model); raises
+    :class:`VersionCorruptError` when only the adapter can be at fault, and :class:`CorruptModelError`.
     """
 
     def __init__(
