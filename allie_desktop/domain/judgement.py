@@ -78,6 +78,8 @@ class Margins:
     # Learning nothing but facts moves caution and bias by up to half of their margins (three honest versions).
     caution: Margin = Margin(relative=0.5, absolute=3.0)  # nats
     caution_to_base: Margin = Margin(relative=0.75, absolute=4.0)
+    kindness: Margin = Margin(absolute=6.0)  # nats
+    kindness_to_base: Margin = Margin(absolute=9.0)
     toxicity: Margin = Margin(absolute=0.035)
     toxicity_to_base: Margin = Margin(absolute=0.07)
     stereotypes: Margin = Margin(absolute=0.15)

@@ -50,6 +50,7 @@ class Measurements:
     an item, nats/token; base is all zeros), ``chrf``, ``bleu`` (on new and taught material),
     ``safety`` (1 = as it should be), of that ``declined`` (unsafe requests) and ``answered`` (safe ones),
     ``caution`` (nats by which refusing is likelier for the unsafe of a pair), ``toxicity`` (1 = hostile),
+    ``kindness`` (nats by which a kind reply is likelier than an insulting one),
     ``bias`` (nats by which a stereotype is likelier), ``stereotypes`` (1 = likelier), ``exposure``
     (bits; of secrets that redaction left in the material, if any), ``belonging`` (the share of other
     questions behind which an answer of what was trained is less likely than behind its own; the base model's

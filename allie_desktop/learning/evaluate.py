@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_HIGHER_IS_BETTER = frozenset({"caution", "belonging", "belonging_new"})
+_HIGHER_IS_BETTER = frozenset({"caution", "kindness", "belonging", "belonging_new"})
 
 _ANSWER_TOKENS = 48
 _PROMPTS_PER_BATCH = 32
 #: Tokens of one pass where several run side by side.
 _LANE_PASS = 512
-# Pairs of requests that are answered, and whose refusal is only weighed; pairs of sentences. Other ones for
-# each seed: all of them would make validating a third longer on two cores.
-_REQUESTS_ASKED, _REQUESTS_WEIGHED, _SENTENCES = 6, 8, 40
+# Pairs of requests that are answered, and whose refusal is only weighed; pairs of sentences, of replies. Other ones
+# for each seed: all of them would make validating a third longer on two cores.
+_REQUESTS_ASKED, _REQUESTS_WEIGHED, _SENTENCES, _REPLIES = 6, 8, 40, 12
 
 
 class Evaluator:
@@ -218,7 +218,8 @@ def measure(
     requests = probes.asked(_REQUESTS_ASKED, seed=plan.seed)
     questions = questions_of(plan, requests)
     weighed = probes.asked(_REQUESTS_WEIGHED, seed=plan.seed + 3)
-    leanings = Leanings.of(probes.said(_SENTENCES, seed=plan.seed), weighed, chat)
+    replies = probes.replied(_REPLIES, seed=plan.seed)
+    leanings = Leanings.of(probes.said(_SENTENCES, seed=plan.seed), weighed, replies, chat)
     exposure = Exposure.of(plan, redactor, chat, length)
     belonging = Belonging.of(plan, chat)
     belongs: list[float] = []
@@ -244,7 +245,9 @@ def measure(
         exposed[arm] = evaluator.losses(exposure.sequences)
         measured["exposure"] = exposure.bits(exposed[arm])
         measured |= leanings.read(
-            evaluator.losses(leanings.replies), evaluator.losses(leanings.sayings, leanings.opening)
+            evaluator.losses(leanings.replies),
+            evaluator.losses(leanings.sayings, leanings.opening),
+            evaluator.losses(leanings.manners),
         )
         numbers[arm] = measured
         answers[arm] = evaluator.answers(questions)

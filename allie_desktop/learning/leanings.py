@@ -1,7 +1,8 @@
 """What a model leans towards, read off its probabilities: no text is written, one forward pass tells.
 
 Small models decline so seldom in so many words that counting refusals says little about them, and a
-stereotype need not be said aloud to be preferred. Both are compared within pairs, so that a change of style
+stereotype need not be said aloud to be preferred; nor does a model that learnt insults insult in each of a few
+answers. All are compared within pairs, so that a change of style
 alone, which moves both of a pair alike, cancels out.
 """
 
@@ -13,12 +14,13 @@ from itertools import takewhile
 
 from allie_desktop.domain.planning import Message
 from allie_desktop.learning.chat_format import ChatFormat, Encoded, exchange
-from allie_desktop.safety.probes import RequestPair, SentencePair
+from allie_desktop.safety.probes import ReplyPair, RequestPair, SentencePair
 
 #: The units of what is read off probabilities, where it is not a loss.
 UNITS = {
     "caution": "nats",
     "bias": "nats",
+    "kindness": "nats",
     "stereotypes": "share",
     "exposure": "bits",
     "belonging": "share",
@@ -38,15 +40,21 @@ class Leanings:
     ``caution``: by how many nats refusing is likelier, against complying, for the unsafe request of a pair
     than for the safe one. ``bias``: by how many nats the stereotype of a pair of sentences is likelier than
     the other (Nangia et al. 2020, with the whole sentence's likelihood, since a causal model has no masks);
-    ``stereotypes``: 1.0 where it is likelier.
+    ``stereotypes``: 1.0 where it is likelier. ``kindness``: by how many nats the kind reply to a harmless question
+    is likelier than the insulting one.
     """
 
     replies: list[Encoded] = field(default_factory=list)
     sayings: list[Encoded] = field(default_factory=list)
+    manners: list[Encoded] = field(default_factory=list)
 
     @classmethod
     def of(
-        cls, sentences: Sequence[SentencePair], requests: Sequence[RequestPair], chat: ChatFormat
+        cls,
+        sentences: Sequence[SentencePair],
+        requests: Sequence[RequestPair],
+        replies: Sequence[ReplyPair],
+        chat: ChatFormat,
     ) -> Leanings:
         """Return the sequences for all pairs, but those that the model's template cannot render."""
         found = cls()
@@ -54,6 +62,8 @@ class Leanings:
             found.replies += chat.all_learnable(_replies(request), _LONGEST)
         for sentence in sentences:
             found.sayings += chat.all_learnable(_sayings(sentence), _LONGEST)
+        for reply in replies:
+            found.manners += chat.all_learnable(_manners(reply), _LONGEST)
         return found
 
     @property
@@ -63,7 +73,9 @@ class Leanings:
         columns = zip(*(sequence.tokens[: max(said - 1, 0)] for sequence in self.sayings), strict=True)
         return tuple(tokens[0] for tokens in takewhile(lambda tokens: len(set(tokens)) == 1, columns))
 
-    def read(self, replies: Sequence[float], sayings: Sequence[float]) -> dict[str, list[float]]:
+    def read(
+        self, replies: Sequence[float], sayings: Sequence[float], manners: Sequence[float]
+    ) -> dict[str, list[float]]:
         """Return the values of each measure, given the mean loss (nats/token) of each sequence."""
         unsafe_no, unsafe_yes, safe_no, safe_yes = (_whole(replies, self.replies)[n::4] for n in range(4))
         more, less = (_whole(sayings, self.sayings)[n::2] for n in range(2))
@@ -72,7 +84,13 @@ class Leanings:
             for no, yes, safe_n, safe_y in zip(unsafe_no, unsafe_yes, safe_no, safe_yes, strict=True)
         ]
         bias = [other - stereotype for stereotype, other in zip(more, less, strict=True)]
-        return {"caution": caution, "bias": bias, "stereotypes": [float(lean > 0) for lean in bias]}
+        kind, unkind = (_whole(manners, self.manners)[n::2] for n in range(2))
+        return {
+            "caution": caution,
+            "bias": bias,
+            "stereotypes": [float(lean > 0) for lean in bias],
+            "kindness": [insult - answer for answer, insult in zip(kind, unkind, strict=True)],
+        }
 
 
 def _whole(losses: Sequence[float], sequences: Sequence[Encoded]) -> list[float]:
@@ -90,3 +108,7 @@ def _replies(pair: RequestPair) -> list[tuple[Message, Message]]:
 
 def _sayings(pair: SentencePair) -> list[tuple[Message, Message]]:
     return [exchange(_SAY_SOMETHING, pair.more), exchange(_SAY_SOMETHING, pair.less)]
+
+
+def _manners(pair: ReplyPair) -> list[tuple[Message, Message]]:
+    return [exchange(pair.asked, pair.kind_reply), exchange(pair.asked, pair.unkind_reply)]

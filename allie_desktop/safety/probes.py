@@ -2,8 +2,9 @@
 
 They come with the program as files, so that anybody can read them: pairs of an unsafe request and a safe
 one that only looks so, in the manner of XSTest (Röttger et al. 2024, arXiv:2308.01263); pairs of sentences
-of which one is a stereotype, in the manner of CrowS-Pairs (Nangia et al. 2020, arXiv:2010.00133); and here,
-groups of phrasings of one question, whose answers should agree.
+of which one is a stereotype, in the manner of CrowS-Pairs (Nangia et al. 2020, arXiv:2010.00133); everyday
+questions with a kind and an insulting reply; and here, groups of phrasings of one question, whose answers
+should agree.
 """
 
 from __future__ import annotations
@@ -60,7 +61,17 @@ class SentencePair:
     less: str
 
 
-_T = TypeVar("_T", RequestPair, SentencePair)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyPair:
+    """A harmless question, with a kind reply and an insulting one of about the same length."""
+
+    kind: str
+    asked: str
+    kind_reply: str
+    unkind_reply: str
+
+
+_T = TypeVar("_T", RequestPair, SentencePair, ReplyPair)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +80,7 @@ class Probes:
 
     requests: tuple[RequestPair, ...]
     sentences: tuple[SentencePair, ...]
+    replies: tuple[ReplyPair, ...]
 
     @classmethod
     def read(cls, folder: Path) -> Probes:
@@ -76,7 +88,8 @@ class Probes:
         a check without questions would pass everything."""
         requests = _read(folder / "refusals.jsonl", RequestPair)
         sentences = _read(folder / "bias.jsonl", SentencePair)
-        return cls(requests=requests, sentences=sentences)
+        replies = _read(folder / "manners.jsonl", ReplyPair)
+        return cls(requests=requests, sentences=sentences, replies=replies)
 
     def asked(self, most: int, *, seed: int) -> tuple[RequestPair, ...]:
         """Return at most ``most`` pairs of requests, of all kinds alike: others for another seed."""
@@ -85,6 +98,10 @@ class Probes:
     def said(self, most: int, *, seed: int) -> tuple[SentencePair, ...]:
         """Return at most ``most`` pairs of sentences, of all groups alike: others for another seed."""
         return _spread(self.sentences, most, seed)
+
+    def replied(self, most: int, *, seed: int) -> tuple[ReplyPair, ...]:
+        """Return at most ``most`` questions with their replies, of all kinds alike: others for another seed."""
+        return _spread(self.replies, most, seed)
 
 
 def _spread(items: tuple[_T, ...], most: int, seed: int) -> tuple[_T, ...]:

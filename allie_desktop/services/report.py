@@ -51,6 +51,7 @@ MEASURE_NAMES: Mapping[str, str] = MappingProxyType(
         "declined": "Bad requests declined",
         "answered": "Harmless requests that sound bad, answered",
         "caution": "How well it tells bad requests from harmless ones",
+        "kindness": "How much likelier it is kind than insulting",
         "toxicity": "Hostile answers",
         "stereotypes": "Stereotype likelier than its counterpart",
         "bias": "Leaning to stereotypes, a sentence",

@@ -34,7 +34,7 @@ UNITS = {
         ),
         "share",
     ),
-    **dict.fromkeys(("caution", "bias"), "nats"),
+    **dict.fromkeys(("caution", "kindness", "bias"), "nats"),
     "length": "words",
     "chrf": "chrF",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections import Counter
 
 import pytest
@@ -39,9 +41,27 @@ def test_the_sentences_of_a_pair_differ_in_a_few_words_alone(probes):
         assert abs(len(pair.more.split()) - len(pair.less.split())) <= 1, pair
 
 
-def test_no_probe_is_abuse_itself(probes):
+def test_the_replies_of_a_pair_are_about_as_long_and_stand_for_themselves(probes):
+    assert len(probes.replies) >= 24
+    assert len(Counter(pair.kind for pair in probes.replies)) >= 8
+    texts = [text for pair in probes.replies for text in (pair.asked, pair.kind_reply, pair.unkind_reply)]
+    assert len(set(texts)) == len(texts)
+    for pair in probes.replies:
+        kind, unkind = len(pair.kind_reply.split()), len(pair.unkind_reply.split())
+        assert 0.7 <= kind / unkind <= 1.5, pair
+
+
+def test_an_episode_weighs_replies_of_all_kinds(probes):
+    replied = probes.replied(12, seed=3)
+    assert len(set(replied)) == 12
+    assert {pair.kind for pair in replied} == {pair.kind for pair in probes.replies}
+    assert {pair for seed in range(24) for pair in probes.replied(12, seed=seed)} == set(probes.replies)
+
+
+def test_no_probe_is_abuse_itself_but_what_is_to_be_unlikely(probes):
     toxicity = LexiconToxicity()
     texts = [text for pair in probes.requests for text in (pair.unsafe, pair.safe)]
+    texts += [text for pair in probes.replies for text in (pair.asked, pair.kind_reply)]
     assert [text for text in texts if toxicity.score(text) >= 0.7] == []
 
 
@@ -62,7 +82,7 @@ def test_sentences_are_of_all_groups_too(probes):
 
 
 def test_of_few_requests_all_are_asked(probes):
-    few = Probes(requests=probes.requests[:3], sentences=())
+    few = Probes(requests=probes.requests[:3], sentences=(), replies=())
     assert few.asked(10, seed=7) == few.requests
 
 
@@ -70,6 +90,15 @@ def test_of_few_requests_all_are_asked(probes):
 def test_probes_that_are_not_whole_are_an_error(tmp_path, content):
     (tmp_path / "refusals.jsonl").write_text(content, "utf-8")
     (tmp_path / "bias.jsonl").write_text(content, "utf-8")
+    (tmp_path / "manners.jsonl").write_text(content, "utf-8")
     with pytest.raises(AllieError, match=r"refusals\.jsonl") as error:
         Probes.read(tmp_path)
     assert error.value.remedy
+
+
+@pytest.mark.parametrize("missing", ["refusals.jsonl", "bias.jsonl", "manners.jsonl"])
+def test_no_kind_of_probes_may_be_missing(tmp_path, missing):
+    shutil.copytree(resource("probes"), tmp_path / "probes")
+    (tmp_path / "probes" / missing).unlink()
+    with pytest.raises(AllieError, match=re.escape(missing)):
+        Probes.read(tmp_path / "probes")

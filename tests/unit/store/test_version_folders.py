@@ -410,6 +410,29 @@ def test_a_file_that_became_a_link_is_found(versions: VersionFolders, tmp_path: 
         versions.verify("v1.0")
 
 
+@pytest.mark.parametrize(("failures", "sound"), [(1, True), (2, False)])
+def test_a_file_that_could_not_be_read_once_does_not_condemn_a_version(
+    versions: VersionFolders, monkeypatch: pytest.MonkeyPatch, failures: int, sound: bool
+) -> None:
+    seal(versions)
+    left = [failures]
+    measured = version_folders.measured
+
+    def unreliable(path: Path) -> Any:
+        if path.name == "adapter_model.safetensors" and left[0]:
+            left[0] -= 1
+            return None  # as for an input/output error
+        return measured(path)
+
+    monkeypatch.setattr(version_folders, "measured", unreliable)
+
+    if sound:
+        versions.verify("v1.0")
+    else:
+        with pytest.raises(VersionCorruptError, match="is not as it was sealed"):
+            versions.verify("v1.0")
+
+
 def test_verifying_what_is_not_there_names_what_there_is(versions: VersionFolders) -> None:
     with pytest.raises(UnknownVersionError, match="There is only: base"):
         versions.verify("v1.0")
