@@ -122,11 +122,16 @@ def from_json(data: bytes, record: type[Record]) -> Record | None:
 
 
 def read_or_empty(path: Path) -> bytes:
-    """Return a file's content; nothing when it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
+    """Return a file's content; nothing when it cannot be read, also when tried once more: a disk that fails for a
+    moment is no reason to take a version for lost."""
+    for _ in range(2):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            break
+        except OSError:
+            continue
+    return b""
 
 
 def _with_checksum(data: bytes) -> bytes:

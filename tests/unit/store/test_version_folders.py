@@ -826,3 +826,23 @@ def test_versions_need_no_torch() -> None:
         "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'peft', 'numpy')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_description_that_could_not_be_read_once_does_not_make_the_version_vanish(
+    versions: VersionFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal(versions)
+    versions.activate("v1.0", fallback=BASE, reason="", at=WHEN)
+    left = [1]
+    read_bytes = Path.read_bytes
+
+    def unreliable(path: Path) -> bytes:
+        if path.name == "metadata.json" and left[0]:
+            left[0] -= 1
+            raise OSError(errno.EIO, "Input/output error")
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", unreliable)
+
+    assert versions.pointer().active == "v1.0"
+    assert left == [0]
