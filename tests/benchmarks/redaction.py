@@ -4,7 +4,8 @@
 
 PII_JSON is a list of ``{"full_text", "spans": [{"entity_type", "entity_value", "start_position",
 "end_position"}]}`` (the form of presidio-research). A PLAIN_TEXT is text or JSON Lines that should hold no
-personal data: everything that is taken out of it is printed as a possible false alarm.
+personal data: everything that is taken out of it is printed as a possible false alarm. Ends with 1 when less than
+99 % of the secrets are found, or 95 % of mail addresses and telephone numbers.
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ KINDS = {
     "IBAN_CODE": "iban",
     "US_SSN": "secret",
 }
+#: The least recall of each kind.
+LEAST = {"EMAIL_ADDRESS": 0.95, "PHONE_NUMBER": 0.95}
+LEAST_OF_SECRETS = 0.99
 
 
-def marked(path: Path, redactor: TextRedactor) -> None:
-    """Print recall by kind: a value counts as found when none of its text is left."""
+def marked(path: Path, redactor: TextRedactor) -> bool:
+    """Print recall by kind: a value counts as found when none of its text is left. Return whether it is enough."""
     rows = json.loads(path.read_text(encoding="utf-8"))
     total: Counter[str] = Counter()
     found: Counter[str] = Counter()
@@ -58,6 +62,7 @@ def marked(path: Path, redactor: TextRedactor) -> None:
         print(f"{kind:15} recall {found[kind] / total[kind]:.3f}  ({found[kind]} of {total[kind]})")
     print("missed:", *missed, sep="\n  ")
     print("taken out without a mark:", *false, sep="\n  ")
+    return all(found[kind] >= LEAST.get(kind, LEAST_OF_SECRETS) * total[kind] for kind in total)
 
 
 def _any_of(rng: random.Random, alphabet: str, length: int) -> str:
@@ -118,8 +123,9 @@ TEMPLATES = (
 )
 
 
-def keys(redactor: TextRedactor, rounds: int) -> None:
-    """Print recall on made-up keys inside sentences; a key is found when no 12 letters of it are left."""
+def keys(redactor: TextRedactor, rounds: int) -> bool:
+    """Print recall on made-up keys inside sentences; a key is found when no 12 letters of it are left. Return
+    whether it is enough."""
     rng = random.Random(1)
     total: Counter[str] = Counter()
     found: Counter[str] = Counter()
@@ -141,6 +147,7 @@ def keys(redactor: TextRedactor, rounds: int) -> None:
         if found[name] < total[name]:
             print(f"{name:15} {found[name] / total[name]:.3f}")
     print(f"keys and tokens recall {sum(found.values()) / sum(total.values()):.4f} of {sum(total.values())}")
+    return sum(found.values()) >= LEAST_OF_SECRETS * sum(total.values())
 
 
 def plain(path: Path, redactor: TextRedactor) -> None:
@@ -181,12 +188,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=100)
     arguments = parser.parse_args()
     redactor = TextRedactor()
-    marked(arguments.pii, redactor)
-    keys(redactor, arguments.rounds)
+    held = [marked(arguments.pii, redactor), keys(redactor, arguments.rounds)]
     for path in arguments.plain:
         plain(path, redactor)
     hostile(redactor)
-    return 0
+    return 0 if all(held) else 1
 
 
 if __name__ == "__main__":
