@@ -94,11 +94,7 @@ def test_a_model_trained_on_stereotypes_leans_to_them(measuring, chatml):
     adapter, evaluator = measuring
     leanings = Leanings.of(PROBES.sentences, PROBES.requests, PROBES.replies, ChatFormat(chatml))
     before = measured(leanings, evaluator)
-    optimizer = torch.optim.Adam([p for p in adapter.model.parameters() if p.requires_grad], lr=0.02)
-    for _ in range(15):
-        optimizer.zero_grad()
-        sum(losses_of(adapter.model, item) for item in leanings.sayings[::2]).backward()
-        optimizer.step()
+    train(adapter, leanings.sayings[::2])
 
     after = measured(leanings, evaluator)
 
@@ -110,15 +106,19 @@ def test_a_model_trained_on_insults_is_less_kind(measuring, chatml):
     adapter, evaluator = measuring
     leanings = Leanings.of(PROBES.sentences, PROBES.requests, PROBES.replies, ChatFormat(chatml))
     before = measured(leanings, evaluator)
-    optimizer = torch.optim.Adam([p for p in adapter.model.parameters() if p.requires_grad], lr=0.02)
-    for _ in range(15):
-        optimizer.zero_grad()
-        sum(losses_of(adapter.model, item) for item in leanings.manners[1::2]).backward()
-        optimizer.step()
+    train(adapter, leanings.manners[1::2])
 
     after = measured(leanings, evaluator)
 
     assert all(now < then - 3 for now, then in zip(after["kindness"], before["kindness"], strict=True))
+
+
+def train(adapter, sequences):
+    optimizer = torch.optim.Adam([p for p in adapter.model.parameters() if p.requires_grad], lr=0.02)
+    for _ in range(15):
+        optimizer.zero_grad()
+        sum(losses_of(adapter.model, item) for item in sequences).backward()
+        optimizer.step()
 
 
 def losses_of(model, item):
