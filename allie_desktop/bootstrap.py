@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from allie_desktop.domain.conversation import ImportSummary
     from allie_desktop.domain.planning import BaseModel, Plan
     from allie_desktop.domain.ports import AdapterProbe, ChatEngine, Progress, RequestRepository
+    from allie_desktop.domain.requests import QueuedRequest
     from allie_desktop.domain.settings import Preferences
     from allie_desktop.domain.validation import Judgement, WorkerReport
     from allie_desktop.inference.answering import Answerer
@@ -649,18 +650,23 @@ class Program:
 
         return SqliteRequests(self.database)
 
+    def wish_to_rebuild(self) -> QueuedRequest | None:
+        """Return the wish to unlearn what was forgotten, if there is one."""
+        from allie_desktop.services.forgetting import REBUILD
+
+        return next((one for one in self.requests.all() if one.key == REBUILD), None)
+
     def decision(self, *, learn_now: bool = False) -> Decision:
         """Say whether `allie learn` would start, or go on with an unfinished episode, and why not. What was
         forgotten is to be unlearnt whether there is anything new or not."""
         from allie_desktop.domain.conditions import Need, Priority, Profile, Request, decide, may_continue
-        from allie_desktop.services.forgetting import REBUILD
 
         try:
             need = self.need()
         except ModelError:
             need = Resources(memory_bytes=0, disk_bytes=0)  # whoever starts will be told
         ask = may_continue if self.episodes.unfinished() else decide
-        rebuild = next((one for one in self.requests.all() if one.key == REBUILD), None)
+        rebuild = self.wish_to_rebuild()
         return ask(
             self.readings(),
             self.preferences,

@@ -204,21 +204,20 @@ def forget(
 ) -> None:
     """Delete a conversation for good, and mark the versions that learnt from it."""
     from allie_desktop import bootstrap
-    from allie_desktop.services.forgetting import REBUILD
 
     with bootstrap.open_program() as program:
         found = program.conversations.get(conversation_id).conversation
         if not yes and not as_json and sys.stdin is not None and sys.stdin.isatty():
             typer.confirm(f"Forget “{_shortened(found.title or found.id)}” for good?", abort=True)
         versions = program.forget(found.id)
-        rebuild = any(request.key == REBUILD for request in program.requests.all())
+        rebuild = program.wish_to_rebuild()
     if as_json:
         print_json({"id": found.id, "forgotten": True, "versions": versions})
         return
     say("Forgotten.")
     if versions:
         say(f"It was learnt by {', '.join(versions)}; these versions are marked.")
-    if rebuild:
+    if rebuild is not None:
         say("The next episode builds a version without it; `allie learn` does so now.")
 
 

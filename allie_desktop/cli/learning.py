@@ -112,8 +112,7 @@ def run_episode(program: Program, *, learn_now: bool) -> LearnResult:
                 result = orchestrator.run_episode("; ".join(decision.reasons), forced=learn_now, asked=True)
             except HeldError as held:
                 if not isinstance(held, EpisodeBusyError):
-                    # What was forgotten is unlearnt, with nothing to learn instead.
-                    program.requests.remove(REBUILD)
+                    program.requests.remove(REBUILD)  # unlearnt, with nothing to learn instead
                 return LearnResult(outcome=HELD, reasons=(held.message,), remedy=held.remedy)
     if result.outcome is not EpisodeState.YIELDED:
         program.requests.remove(REBUILD)

@@ -202,7 +202,8 @@ class LiveVersions:
         with self._changed:
             loaded.users -= 1
             self._touch(loaded)
-            self._changed.notify_all()
+            if not loaded.users:
+                self._changed.notify_all()
             gone = loaded.retiring and not loaded.users and self._live.get(version) is loaded
             if gone:
                 del self._live[version]

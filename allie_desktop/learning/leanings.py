@@ -1,9 +1,9 @@
 """What a model leans towards, read off its probabilities: no text is written, one forward pass tells.
 
 Small models decline so seldom in so many words that counting refusals says little about them, and a
-stereotype need not be said aloud to be preferred; nor does a model that learnt insults insult in each of a few
-answers. All are compared within pairs, so that a change of style
-alone, which moves both of a pair alike, cancels out.
+stereotype need not be said aloud to be preferred; nor does a model that learnt insults insult in each of a
+few answers. All are compared within pairs, so that a change of style alone, which moves both of a pair alike,
+cancels out.
 """
 
 from __future__ import annotations

@@ -221,6 +221,8 @@ class Background:
         request = order.choice.request
         if error is not None:
             self._failed(error)
+            if isinstance(error, EpisodeBusyError) or not isinstance(error, HeldError):
+                return  # it was not tried; it is still wanted
         elif result is None:
             return  # somebody came back before it began; it is still wanted
         else:
@@ -230,8 +232,7 @@ class Background:
                     self._scheduler.rest(words, BUSY_REST)
                 return
             self._notices.episode_ended(result, self._headline(result.episode_id), self._preferences.current)
-        tried = not isinstance(error, EpisodeBusyError) and (error is None or isinstance(error, HeldError))
-        if request is not None and tried:
+        if request is not None:
             self._scheduler.served(request)
 
     def sleep_is_near(self, near: bool) -> None:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, deserialize
 from allie_desktop.domain.errors import CorruptModelError, UnsafeModelError
 from allie_desktop.domain.json_text import parse_json
 from allie_desktop.store.private_files import PRIVATE_FOLDER
-from allie_desktop.store.version_records import ManifestEntry
+from allie_desktop.store.version_records import READINGS, ManifestEntry
 
 WEIGHTS_FILE = "adapter_model.safetensors"
 CONFIG_FILE = "adapter_config.json"
@@ -91,17 +91,19 @@ def write_new(target: Path, chunks: Iterable[bytes]) -> ManifestEntry:
 
 
 def measured(file: Path) -> ManifestEntry | None:
-    """Return what a file holds now; None when it is no plain file or cannot be read."""
+    """Return what a file holds now; None when it is no plain file or cannot be read, also when tried once more."""
     if file.is_symlink() or not file.is_file():
         return None
-    digest, size = hashlib.sha256(), 0
-    try:
-        for chunk in _chunks(file):
-            digest.update(chunk)
-            size += len(chunk)
-    except OSError:
-        return None
-    return ManifestEntry(sha256=digest.hexdigest(), bytes=size)
+    for _ in range(READINGS):
+        digest, size = hashlib.sha256(), 0
+        try:
+            for chunk in _chunks(file):
+                digest.update(chunk)
+                size += len(chunk)
+        except OSError:
+            continue
+        return ManifestEntry(sha256=digest.hexdigest(), bytes=size)
+    return None
 
 
 def remove_tree(folder: Path) -> None:

@@ -142,12 +142,6 @@ class VersionFolders:
 
     def verify(self, name: str) -> None:
         """See :meth:`domain.ports.VersionRepository.verify`."""
-        try:
-            self._verify(name)
-        except VersionCorruptError:
-            self._verify(name)  # a disk that could not be read just now is no reason to give a version up
-
-    def _verify(self, name: str) -> None:
         folder = self._versions / str(VersionName.parse(name))
         if not folder.is_dir():
             raise self._unknown(name)

@@ -22,6 +22,10 @@ Record = TypeVar("Record")
 
 _CHECKSUM = "checksum"
 
+#: So often a file is tried before it counts as unreadable: a disk that fails for a moment is no reason to give a
+#: version up.
+READINGS = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestEntry:
@@ -122,9 +126,8 @@ def from_json(data: bytes, record: type[Record]) -> Record | None:
 
 
 def read_or_empty(path: Path) -> bytes:
-    """Return a file's content; nothing when it cannot be read, also when tried once more: a disk that fails for a
-    moment is no reason to take a version for lost."""
-    for _ in range(2):
+    """Return a file's content; nothing when it cannot be read, also when tried once more."""
+    for _ in range(READINGS):
         try:
             return path.read_bytes()
         except FileNotFoundError:

@@ -36,6 +36,7 @@ def _holds(part: str, options: argparse.Namespace) -> bool:
     """Run a part, print and keep what it says; return whether it ended well."""
     command = _command(part, options)
     if command is None:
+        print(f"## {part}: left out, it lacks its material\n", flush=True)
         return True
     print(f"## {part}\n", flush=True)
     with (options.out / f"{part}.txt").open("w", encoding="utf-8") as kept:

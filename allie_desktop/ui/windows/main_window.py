@@ -29,8 +29,6 @@ _log = logging.getLogger(__name__)
 
 #: Pause between two small steps of making the pages that nobody looked at yet.
 _AHEAD_MS = 100
-#: Widgets whose style is worked out in one step.
-_POLISHED_AT_ONCE = 50
 
 
 class MainWindow(QMainWindow):
@@ -128,7 +126,7 @@ class MainWindow(QMainWindow):
             self._ahead.stop()
 
     def _ahead_steps(self) -> Iterator[str]:
-        """Make one page after the other, each in steps of some milliseconds."""
+        """Make one page after the other, then work out its style, in steps of some milliseconds."""
         for name in (HISTORY, VERSIONS, PRIVACY, SETTINGS):
             try:
                 page = self._made(name)
@@ -136,10 +134,9 @@ class MainWindow(QMainWindow):
                 _log.info("the page %s could not be made ahead: %s", name, error)
                 continue
             yield name
-            for start in range(0, len(page.findChildren(QWidget)), _POLISHED_AT_ONCE):
-                for child in page.findChildren(QWidget)[start : start + _POLISHED_AT_ONCE]:
-                    child.ensurePolished()
-                yield name
+            for child in page.findChildren(QWidget):
+                child.ensurePolished()
+            yield name
 
     def show_episode(self, episode_id: str) -> None:
         """Show one episode, over the history."""

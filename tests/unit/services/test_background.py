@@ -227,10 +227,8 @@ def test_what_cannot_be_done_now_is_tried_again_later(
     [
         (EpisodeBusyError("Taken."), True),
         (DiskFullError("The disk is full."), True),
-        (
-            HeldError("There is nothing new to learn."),
-            False,
-        ),  # it was unlearnt, with nothing to learn instead
+        # It was unlearnt, with nothing to learn instead.
+        (HeldError("There is nothing new to learn."), False),
     ],
 )
 def test_a_wish_to_unlearn_lasts_until_it_was_really_tried(life: Life, error: Exception, kept: bool) -> None:

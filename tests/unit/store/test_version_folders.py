@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from allie_desktop.domain.errors import (
 )
 from allie_desktop.domain.ports import VersionRepository
 from allie_desktop.domain.versions import BASE, ActivePointer, Version, VersionState
-from allie_desktop.store import version_folders
+from allie_desktop.store import adapter_files, version_folders
 from allie_desktop.store.version_folders import VersionFolders
 from tests.adapters import CONFIG, make_metadata, safetensors, write_adapter
 from tests.plans import BASE_MODEL, WHEN
@@ -416,15 +416,15 @@ def test_a_file_that_could_not_be_read_once_does_not_condemn_a_version(
 ) -> None:
     seal(versions)
     left = [failures]
-    measured = version_folders.measured
+    chunks = adapter_files._chunks
 
-    def unreliable(path: Path) -> Any:
+    def unreliable(path: Path) -> Iterator[bytes]:
         if path.name == "adapter_model.safetensors" and left[0]:
             left[0] -= 1
-            return None  # as for an input/output error
-        return measured(path)
+            raise OSError(errno.EIO, "Input/output error")
+        return chunks(path)
 
-    monkeypatch.setattr(version_folders, "measured", unreliable)
+    monkeypatch.setattr(adapter_files, "_chunks", unreliable)
 
     if sound:
         versions.verify("v1.0")
