@@ -25,7 +25,8 @@ from allie_desktop.learning.lanes import Lanes
 from allie_desktop.learning.leanings import UNITS, Leanings
 from allie_desktop.learning.losses import hidden_states, token_kl, token_losses
 from allie_desktop.learning.memory import SMALLEST_PASS, until_it_fits
-from allie_desktop.models.generation import Sampling, generate
+from allie_desktop.learning.writing import Writer
+from allie_desktop.models.generation import Sampling
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +40,7 @@ _T = TypeVar("_T")
 _HIGHER_IS_BETTER = frozenset({"caution", "kindness", "belonging", "belonging_new"})
 
 _ANSWER_TOKENS = 48
-_PROMPTS_PER_BATCH = 32
+_PROMPTS_AT_ONCE = 32
 #: Tokens of one pass where several run side by side.
 _LANE_PASS = 512
 # Pairs of requests that are answered, and whose refusal is only weighed; pairs of sentences, of replies. Other ones
@@ -65,7 +66,7 @@ class Evaluator:
         self._lanes = lanes or Lanes()
         self._adapter, self._chat = adapter, chat
         self._tokens_per_pass, self._between, self._halved = tokens_per_pass, between, halved
-        self._prompts_per_batch = _PROMPTS_PER_BATCH
+        self._writer = Writer(adapter.model, chat, _PROMPTS_AT_ONCE, self._lanes, between)
         self._pad = chat.tokenizer.pad_token_id
         self._opening = tuple(chat.opening())
         self._head = adapter.model.get_output_embeddings()
@@ -151,33 +152,38 @@ class Evaluator:
             self._halved(size)
         return found
 
-    def divergences(self, sequences: Sequence[Encoded], base: Sequence[torch.Tensor]) -> list[float]:
-        """Return the mean KL(base ‖ current) in nats/token of each sequence, given the base's hidden
-        states from :meth:`hidden`."""
+    def divergences(self, current: Sequence[torch.Tensor], base: Sequence[torch.Tensor]) -> list[float]:
+        """Return the mean KL(base ‖ current) in nats/token of each sequence, given what :meth:`hidden` returned
+        for both."""
         import torch
 
         with torch.inference_mode():
             return [
                 float(token_kl(self._head, h.to(self._device), b.to(self._device)).mean()) if len(b) else 0.0
-                for h, b in zip(self.hidden(sequences), base, strict=True)
+                for h, b in zip(current, base, strict=True)
             ]
+
+    def losses_of(self, sequences: Sequence[Encoded], current: Sequence[torch.Tensor]) -> list[float]:
+        """Return what :meth:`losses` returns, from the hidden states that :meth:`hidden` returned."""
+        import torch
+
+        found = []
+        with torch.inference_mode():
+            for sequence, hidden in zip(sequences, current, strict=True):
+                places = [i for i in range(1, len(sequence)) if sequence.weights[i] > 0]
+                if not places:
+                    found.append(0.0)
+                    continue
+                targets = torch.tensor([sequence.tokens[i] for i in places], device=self._device)
+                weights = torch.tensor([sequence.weights[i] for i in places])
+                nll = token_losses(self._head, hidden.to(self._device), targets).cpu()
+                found.append(float((nll * weights).sum() / weights.sum().clamp(min=1e-9)))
+        return found
 
     def answers(self, questions: Sequence[Question], *, max_tokens: int = _ANSWER_TOKENS) -> list[str]:
         """Return greedy answers."""
         prompts = [self._chat.prompt(q.messages) for q in questions]
-        written, self._prompts_per_batch = until_it_fits(
-            lambda size: generate(
-                self._adapter.model,
-                prompts,
-                Sampling(max_tokens=max_tokens),
-                stop_tokens=self._chat.stop_tokens(),
-                pad_token=self._pad,
-                batch_size=size,
-                between=self._between,
-            ),
-            self._prompts_per_batch,
-            1,
-        )
+        written = self._writer.write(prompts, Sampling(max_tokens=max_tokens))
         return [self._chat.tokenizer.decode(a, skip_special_tokens=True).strip() for a in written]
 
 
@@ -213,7 +219,6 @@ def measure(
         "taught": [e for x, e in encode_all(chat, plan.train, length) if is_as_asked(x)],
         "phrasings": [e for _, e in encode_all(chat, plan.phrasings[1::2] or plan.phrasings, length)],
         "replay_holdout": [e for _, e in encode_all(chat, plan.replay_holdout, length)],
-        "general": list(general_holdout),
     }
     requests = probes.asked(_REQUESTS_ASKED, seed=plan.seed)
     questions = questions_of(plan, requests)
@@ -236,12 +241,14 @@ def measure(
         measured: dict[str, Sequence[float]] = {
             name: evaluator.losses(sequences) for name, sequences in groups.items()
         }
+        hidden = evaluator.hidden(general_holdout)
+        measured["general"] = evaluator.losses_of(general_holdout, hidden)
         if arm == "base":
-            base_hidden = evaluator.hidden(general_holdout)
+            base_hidden = hidden
             belongs = belonging.read(evaluator.losses(belonging.sequences))
         measured["belonging"] = belongs  # whoever learnt them by heart is no witness
         measured["belonging_new"] = belonging.read_held_out(evaluator.losses(belonging.held_out_sequences))
-        measured["general_kl"] = evaluator.divergences(general_holdout, base_hidden)
+        measured["general_kl"] = evaluator.divergences(hidden, base_hidden)
         exposed[arm] = evaluator.losses(exposure.sequences)
         measured["exposure"] = exposure.bits(exposed[arm])
         measured |= leanings.read(

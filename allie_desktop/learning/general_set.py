@@ -24,12 +24,14 @@ from allie_desktop.domain.json_text import parse_json
 from allie_desktop.domain.planning import Message
 from allie_desktop.learning.chat_format import ChatFormat, Encoded
 from allie_desktop.learning.everyday_questions import EVERYDAY_QUESTIONS
-from allie_desktop.learning.memory import until_it_fits
-from allie_desktop.models.generation import Sampling, generate
+from allie_desktop.learning.lanes import Lanes
+from allie_desktop.learning.writing import Writer
+from allie_desktop.models.generation import Sampling
 
 _FORMAT = 4
 _PROMPT_TOKENS = 48
-_BATCH = 24
+_BATCH = 56
+_FEWEST_SPARE, _SPARE_SHARE = 2, 8
 _FRUITLESS_ROUNDS = 4
 _SHORTEST_REPLY = 8  # tokens; shorter ones anchor nothing
 _EVERYDAY_SHARE = 2  # one of so many questions is ours
@@ -74,12 +76,13 @@ def general_set(
     cache: Path,
     progress: Callable[[int, int], None],
     between: Callable[[], None] | None = None,
+    lanes: Lanes | None = None,
 ) -> GeneralSet:
     """Return the general set of a base model (``model`` must run without any adapter), from the cache
     or written now.
 
-    ``progress`` gets (prompts done, prompts wanted); ``between`` may raise to break off, and what was
-    finished until then is kept for the next call.
+    ``progress`` gets (prompts done, prompts wanted); ``between`` is called in the threads of all lanes, may
+    raise to break off, and what was finished until then is kept for the next call.
     """
     key = hashlib.sha256(
         json.dumps([_FORMAT, base_sha256, reply_tokens, chat.opening()]).encode()
@@ -87,27 +90,8 @@ def general_set(
     file = cache / "general" / f"{key}.json"
     draft = _read(file)
     sequences = draft.sequences
-    opening, stops = chat.opening(), chat.stop_tokens()
-    pad = chat.tokenizer.pad_token_id
-    batch = _BATCH
-
-    def ask(wanted: Sequence[Sequence[int]], sampling: Sampling) -> list[list[int]]:
-        nonlocal batch
-        answers, batch = until_it_fits(
-            lambda size: generate(
-                model,
-                wanted,
-                sampling,
-                stop_tokens=stops,
-                pad_token=pad,
-                batch_size=size,
-                between=between,
-            ),
-            batch,
-            1,
-        )
-        return answers
-
+    opening = chat.opening()
+    writer = Writer(model, chat, _BATCH, lanes, between)
     end = [token for token in (chat.end_token(),) if token is not None]
     progress(min(len(sequences), prompts), prompts)
     while len(sequences) < prompts:
@@ -118,16 +102,19 @@ def general_set(
                 "The base model writes no conversation of its own, so nobody could tell what it forgets.",
                 "Choose a chat (or 'instruct') model.",
             )
-        count, before = min(_BATCH, prompts - len(sequences)), len(sequences)
+        before = len(sequences)
+        # Some replies will be of no use, and a round for a few takes as long as one for many.
+        missing = prompts - before
+        count = min(_BATCH, missing + max(_FEWEST_SPARE, missing // _SPARE_SHARE))
         ours = _everyday(chat, draft.asked, count)
-        written = ask(
+        written = writer.write(
             [opening] * (count - len(ours)),
             Sampling(max_tokens=_PROMPT_TOKENS, temperature=0.9, top_p=0.95, seed=1000 + draft.asked),
         )
         own = [turn for tokens in written if (turn := _turn(chat, tokens))]
         for questions, limit in ((own, reply_tokens), (ours, min(reply_tokens, _EVERYDAY_TOKENS))):
             sampling = Sampling(max_tokens=limit, temperature=1.0, top_p=1.0, seed=2000 + draft.asked)
-            for question, reply in zip(questions, ask(questions, sampling), strict=True):
+            for question, reply in zip(questions, writer.write(questions, sampling), strict=True):
                 if len(reply) >= _SHORTEST_REPLY:
                     ended = [*reply, *end] if len(reply) < limit else reply
                     weights = [0.0] * len(question) + [1.0] * len(ended)

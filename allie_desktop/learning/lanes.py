@@ -58,6 +58,20 @@ class Lanes:
             parts[lane].append(index)
         return [sorted(part) for part in parts if part]
 
+    def runs(self, costs: Sequence[float]) -> list[range]:
+        """Share neighbours out: return one run of indexes for each lane that gets any, in order, of about equal
+        costs."""
+        total, spent, begin = sum(costs), 0.0, 0
+        found: list[range] = []
+        for index, cost in enumerate(costs):
+            spent += cost
+            # Behind this item, where that is nearer to the lane's end than before the next one.
+            following = costs[index + 1] if index + 1 < len(costs) else 0.0
+            if spent + following / 2 > total * (len(found) + 1) / self.count or index + 1 == len(costs):
+                found.append(range(begin, index + 1))
+                begin = index + 1
+        return found
+
     def each(self, work: Callable[[_T], _R], parts: Sequence[_T]) -> list[_R]:
         """Return what ``work`` makes of each part, in their order. Raises what a part raises, when all have
         ended. At most ``count`` parts."""

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from allie_desktop.domain.errors import ModelError, TrainingError
 from allie_desktop.domain.events import (
@@ -194,6 +194,7 @@ class Session:
             cache=Path(self._job.cache),
             progress=progress,
             between=self.between_passes,
+            lanes=self._lanes,
         )
 
     def _encode(self) -> None:
@@ -256,14 +257,17 @@ class Session:
             return None
         fisher = FisherFactors.load(self._attempt, self._adapter.pairs)
         if fisher is None:
-            old = [*self._replay, *self._general.train][:FISHER_SEQUENCES]
+            # Of both: what was learnt, and the rest of the model.
+            old = [*self._replay[: FISHER_SEQUENCES // 2], *self._general.train][:FISHER_SEQUENCES]
             pad, opening = self._loaded.tokenizer.pad_token_id, self._chat.opening()
             made, _ = until_it_fits(
                 lambda size: estimate_fisher(
                     self._adapter.model,
                     self._adapter.pairs,
-                    self._watched(passes(old, size, pad, opening)),
+                    passes(old, self._lanes.pass_tokens(size, FISHER_PASS_TOKENS), pad, opening),
                     self._plan.seed,
+                    lanes=self._lanes,
+                    between=self.between_passes,
                 ),
                 min(self._size.tokens, FISHER_PASS_TOKENS),
                 SMALLEST_PASS,
@@ -275,11 +279,6 @@ class Session:
             made.save(self._attempt)
             fisher = made
         return EwcPenalty(fisher, self._active_state, self._adapter.scaling, recipe.ewc_weight)
-
-    def _watched(self, items: Sequence[Any]) -> Iterator[Any]:
-        for item in items:
-            self.between_passes()
-            yield item
 
     # -- train ---------------------------------------------------------------------------------------
 
@@ -369,7 +368,9 @@ class Session:
         if not parts:  # nothing was held out: the loss on what is learnt is better than nothing
             losses = self._evaluator.losses(self._new[:16])
             parts = [sum(losses) / len(losses)]
-        kls = self._evaluator.divergences(self._general.holdout[::2], self._held_hidden)
+        kls = self._evaluator.divergences(
+            self._evaluator.hidden(self._general.holdout[::2]), self._held_hidden
+        )
         held = HeldOut(sum(parts) / len(parts), sum(kls) / len(kls) if kls else 0.0)
         self._held_out.append(HeldOutPoint(step=step, loss=held.objective, kl=held.kl))
         best = held.objective < self._trainer.state.best_objective

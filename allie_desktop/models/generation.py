@@ -39,11 +39,13 @@ def generate(
     import torch
 
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    # As many batches as it takes, of equal size: a step costs almost the same for a few rows as for many.
+    rows_each = -(-len(order) // max(1, -(-len(order) // batch_size))) or 1
     answers: list[list[int]] = [[] for _ in prompts]
     generator = torch.Generator(device="cpu").manual_seed(sampling.seed)
     with torch.inference_mode():
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
+        for start in range(0, len(order), rows_each):
+            rows = order[start : start + rows_each]
             _generate_batch(
                 model, prompts, rows, answers, sampling, set(stop_tokens), pad_token, generator, between
             )

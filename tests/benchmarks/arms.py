@@ -193,7 +193,9 @@ class Learner:
 
     def divergence(self) -> float:
         """Return the mean KL to the base (nats/token) on the general part that steers nothing."""
-        kls = self._evaluator.divergences(self._general.holdout[1::2], self._held_hidden[1::2])
+        kls = self._evaluator.divergences(
+            self._evaluator.hidden(self._general.holdout[1::2]), self._held_hidden[1::2]
+        )
         return fmean(kls)
 
     def learn(
@@ -296,7 +298,7 @@ class Learner:
         if not self._way.ewc:
             return None
         if self._way.replay:
-            old = [*replay, *self._general.train]
+            old = [*replay[: FISHER_SEQUENCES // 2], *self._general.train]
         elif former:
             old = list(former[-1])
         else:
@@ -315,5 +317,7 @@ class Learner:
     def _measured(self, validation: Sequence[Encoded]) -> HeldOut:
         kls = [0.0]
         if self._way.budget:
-            kls = self._evaluator.divergences(self._general.holdout[::2], self._held_hidden[::2])
+            kls = self._evaluator.divergences(
+                self._evaluator.hidden(self._general.holdout[::2]), self._held_hidden[::2]
+            )
         return HeldOut(fmean(self._evaluator.losses(validation)), fmean(kls))

@@ -102,6 +102,7 @@ def test_a_sequence_without_replies_measures_zero(adapter, chat):
     mute = Encoded((3, 4, 5), (0.0, 0.0, 0.0))
 
     assert evaluator(adapter, chat).losses([mute]) == [0.0]
+    assert evaluator(adapter, chat).losses_of([mute], evaluator(adapter, chat).hidden([mute])) == [0.0]
     assert [len(h) for h in evaluator(adapter, chat).hidden([mute])] == [0]
 
 
@@ -121,16 +122,27 @@ def test_a_divergence_is_the_mean_over_a_sequences_replies(adapter, chat, sequen
     adapter.set_state(adapter.zero_state())
     base = measuring.hidden(sequences)
     logits = [torch.log_softmax(adapter.model.get_output_embeddings()(h), -1) for h in base]
-    assert measuring.divergences(sequences, base) == pytest.approx([0.0] * 3, abs=1e-6)
+    assert measuring.divergences(measuring.hidden(sequences), base) == pytest.approx([0.0] * 3, abs=1e-6)
 
     adapter.set_state(state)
-    found = measuring.divergences(sequences, base)
+    found = measuring.divergences(measuring.hidden(sequences), base)
 
     for value, log_p, hidden in zip(found, logits, measuring.hidden(sequences), strict=True):
         log_q = torch.log_softmax(adapter.model.get_output_embeddings()(hidden), -1)
         expected = (log_p.exp() * (log_p - log_q)).sum(-1).mean().item()
         assert value == pytest.approx(expected, rel=1e-4)
         assert value > 0
+
+
+@pytest.mark.parametrize("many", [1, 3])
+def test_losses_from_hidden_states_are_the_losses(adapter, chat, sequences, many):
+    measuring = evaluator(adapter, chat)
+    uneven = tuple(w * (0.25 if i % 2 else 1.0) for i, w in enumerate(sequences[0].weights))
+    chosen = [*sequences[:many], Encoded(sequences[0].tokens, uneven)]
+
+    found = measuring.losses_of(chosen, measuring.hidden(chosen))
+
+    assert found == pytest.approx(measuring.losses(chosen), rel=1e-5)
 
 
 def test_answers_are_words_in_the_order_of_the_questions(adapter, chat):
@@ -196,7 +208,7 @@ def test_measuring_halves_its_passes_when_memory_runs_out_and_says_so(adapter, c
     assert told == [256]
     for found, expected in zip(small.hidden(many), hidden, strict=True):
         torch.testing.assert_close(found, expected)
-    assert small.divergences(many, hidden) == pytest.approx([0.0] * len(many), abs=1e-5)
+    assert small.divergences(small.hidden(many), hidden) == pytest.approx([0.0] * len(many), abs=1e-5)
     assert told == [256]
 
 

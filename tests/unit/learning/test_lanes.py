@@ -24,6 +24,25 @@ def test_every_item_has_one_lane_and_no_lane_has_much_more_than_another(costs, c
         assert max(loads) - min(loads) <= max(costs) + 1e-3
 
 
+@given(st.lists(st.floats(1, 1e6), max_size=40), st.integers(1, 5))
+def test_runs_are_neighbours_and_no_lane_has_much_more_than_its_part(costs, count):
+    runs = Lanes(count).runs(costs)
+
+    assert [index for run in runs for index in run] == list(range(len(costs)))
+    assert len(runs) <= count
+    for run in runs:
+        load = sum(costs[i] for i in run)
+        assert run
+        assert load <= (sum(costs) / count + max(costs)) * (1 + 1e-9)
+
+
+def test_runs_end_where_the_halves_are_most_alike():
+    assert Lanes(2).runs([1, 1, 1, 3]) == [range(3), range(3, 4)]
+    assert Lanes(2).runs([3, 1, 1, 1]) == [range(1), range(1, 4)]
+    assert Lanes(3).runs([5]) == [range(1)]
+    assert Lanes(2).runs([]) == []
+
+
 def test_results_come_in_the_order_of_the_parts_whoever_is_done_first():
     second_is_done = threading.Event()
 
