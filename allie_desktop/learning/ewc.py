@@ -20,12 +20,14 @@ drawn from the model, and gradients are squared token by token, never as a mean 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from allie_desktop.learning.lanes import Lanes
 from allie_desktop.learning.losses import hidden_states
 
 if TYPE_CHECKING:
@@ -94,72 +96,111 @@ class FisherFactors:
         return cls(inputs, outputs, tokens) if sound and 0 < tokens < math.inf else None
 
 
+@dataclass(slots=True)
+class _Sums:
+    """Sums of squares by layer: of inputs over ``positions``, of gradients over ``tokens``."""
+
+    inputs: dict[str, torch.Tensor] = field(default_factory=dict)
+    outputs: dict[str, torch.Tensor] = field(default_factory=dict)
+    positions: int = 0
+    tokens: int = 0
+
+    def add(self, other: _Sums) -> None:
+        """Add another lane's."""
+        for mine, theirs in ((self.inputs, other.inputs), (self.outputs, other.outputs)):
+            for name, value in theirs.items():
+                mine[name] = mine[name] + value if name in mine else value
+        self.positions += other.positions
+        self.tokens += other.tokens
+
+
 def estimate_fisher(
-    model: Any, layers: Sequence[str], batches: Iterator[Pass] | Sequence[Pass], seed: int
+    model: Any,
+    layers: Sequence[str],
+    batches: Sequence[Pass],
+    seed: int,
+    *,
+    lanes: Lanes | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> FisherFactors:
     """Return the factors over all predicted positions of ``batches``.
 
-    ``layers`` name modules of ``model`` (a PEFT model) without its prefix. The model's weights are not
-    changed; its gradients are cleared.
+    ``layers`` name modules of ``model`` (a PEFT model) without its prefix. The model is left as it is.
+    ``between`` is called before each pass, in the thread of its lane, and may raise.
     """
     import torch
 
+    lanes = lanes or Lanes()
     device = next(model.parameters()).device
-    generator = torch.Generator(device="cpu").manual_seed(seed)
     head = model.get_output_embeddings()
-    sums_x: dict[str, torch.Tensor] = {}
-    sums_g: dict[str, torch.Tensor] = {}
-    positions = 0
-    tokens = 0
-    with _watched(model, layers) as seen:
-        for batch in batches:
+    living = [p for p in model.parameters() if p.requires_grad]
+
+    def lane(part: Sequence[int]) -> _Sums:
+        sums, seen = _Sums(), mine()
+        for index in part:
+            between()
+            batch = batches[index]
             if not len(batch.row):
                 continue
             logits = head(hidden_states(model, batch)).float()
-            drawn = torch.multinomial(logits.detach().softmax(-1).cpu(), 1, generator=generator)
+            # Of its own for each pass: what is drawn does not depend on which lane is faster.
+            draw = torch.Generator(device="cpu").manual_seed(seed + index)
+            drawn = torch.multinomial(logits.detach().softmax(-1).cpu(), 1, generator=draw)
             loss = torch.nn.functional.cross_entropy(logits, drawn.squeeze(-1).to(device), reduction="sum")
-            loss.backward()
+            torch.autograd.grad(loss, living, allow_unused=True)
             # Padding sees only itself and predicts nothing: its gradients are zero, its inputs are not.
             real = batch.filled.to(device)
-            for name, (x, g) in seen.items():
-                _add(sums_x, name, x[real].float().square().sum(0))
-                _add(sums_g, name, g[real].float().square().sum(0))
+            sums.add(
+                _Sums(
+                    {n: x[real].float().square().sum(0) for n, (x, _) in seen.items()},
+                    {n: g[real].float().square().sum(0) for n, (_, g) in seen.items()},
+                    batch.real,
+                    len(batch.row),
+                )
+            )
             seen.clear()
-            model.zero_grad(set_to_none=True)
-            positions += batch.real
-            tokens += len(batch.row)
-    if tokens == 0:
+        return sums
+
+    with _watched(model, layers) as mine:
+        total, *others = lanes.each(lane, lanes.share([b.real for b in batches])) or [_Sums()]
+    for other in others:
+        total.add(other)
+    if total.tokens == 0:
         raise ValueError("no position to estimate the Fisher information on")
     return FisherFactors(
-        {n: (t / positions).cpu() for n, t in sums_x.items()},
-        {n: (t / tokens).cpu() for n, t in sums_g.items()},
-        float(tokens),
+        {n: (t / total.positions).cpu() for n, t in total.inputs.items()},
+        {n: (t / total.tokens).cpu() for n, t in total.outputs.items()},
+        float(total.tokens),
     )
 
 
-def _add(sums: dict[str, torch.Tensor], name: str, value: torch.Tensor) -> None:
-    sums[name] = sums[name] + value if name in sums else value
-
-
 @contextmanager
-def _watched(model: Any, layers: Sequence[str]) -> Iterator[dict[str, tuple[torch.Tensor, torch.Tensor]]]:
-    """Yield a dict that holds, after a backward pass, (input, gradient of the output) of each layer."""
-    seen: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-    handles = []
+def _watched(
+    model: Any, layers: Sequence[str]
+) -> Iterator[Callable[[], dict[str, tuple[torch.Tensor, torch.Tensor]]]]:
+    """Yield a function that returns the calling thread's own dict, which holds, after a backward pass of that
+    thread, (input, gradient of the output) of each layer."""
+    local = threading.local()
+
+    def mine() -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        if not hasattr(local, "seen"):
+            local.seen = {}
+        found: dict[str, tuple[torch.Tensor, torch.Tensor]] = local.seen
+        return found
 
     def hook(name: str) -> Any:
         def forward(_module: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            x = inputs[0].detach()
+            x, seen = inputs[0].detach(), mine()  # a backward pass may run in a thread of torch's own
             if output.requires_grad:
                 output.register_hook(lambda g: seen.__setitem__(name, (x, g.detach())))
 
         return forward
 
-    for name in layers:
-        module = model.get_submodule(f"base_model.model.{name}")
-        handles.append(module.register_forward_hook(hook(name)))
+    handles = [
+        model.get_submodule(f"base_model.model.{name}").register_forward_hook(hook(name)) for name in layers
+    ]
     try:
-        yield seen
+        yield mine
     finally:
         for handle in handles:
             handle.remove()

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from allie_desktop.learning.batches import passes
 from allie_desktop.learning.ewc import FISHER_FILE, EwcPenalty, FisherFactors, estimate_fisher
+from allie_desktop.learning.lanes import Lanes
 from tests.unit.learning.tiny import random_sequences, sequence
 
 SHAPES = {"first": (7, 5), "second": (4, 9)}  # layer → (d_out, d_in)
@@ -273,6 +274,22 @@ def test_padding_counts_for_nothing():
 def test_nothing_to_predict_is_no_estimate():
     with pytest.raises(ValueError, match="no position"):
         estimate_fisher(make_regression(), ["layer"], passes([sequence(3, 4, learnt=0)], 64, 0), seed=0)
+
+
+def test_lanes_estimate_the_same(tiny_chat):
+    model, layers = tiny_chat.adapter.model, tiny_chat.adapter.pairs
+    batches = passes(random_sequences(20, seed=2), 64, 0)
+    assert len(batches) > 3
+    called = []
+
+    alone = estimate_fisher(model, layers, batches, 3)
+    beside = estimate_fisher(model, layers, batches, 3, lanes=Lanes(3, 1), between=lambda: called.append(1))
+
+    assert len(called) == len(batches)
+    assert beside.tokens == alone.tokens
+    for mine, theirs in ((beside.inputs, alone.inputs), (beside.outputs, alone.outputs)):
+        for name in layers:
+            torch.testing.assert_close(mine[name], theirs[name], rtol=1e-4, atol=1e-9)
 
 
 # -- the factors, on a language model ----------------------------------------------------------------
