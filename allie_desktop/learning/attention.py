@@ -24,6 +24,8 @@ _NAME = "allie_rows"
 #: What a model may ask of its attention that this one does not do.
 _BEYOND = ("softcap", "s_aux", "position_bias")
 
+#: Queries that are taken at once, in rows longer than this: more products of fewer numbers cost time as well.
+_BLOCK, _SHORT_ROW = 128, 256
 #: Longer rows have a matrix of weights that no longer fits the caches, and more of it to keep.
 _LONGEST_ROW = 512
 
@@ -33,7 +35,11 @@ _lock = threading.Lock()
 
 
 class _RowAttention(torch.autograd.Function):
-    """O = softmax(s·QKᵀ + M)·V for Q [rows, heads, n, d], K and V [rows, groups, n, d], M [rows, 1, n, n]."""
+    """O = softmax(s·QKᵀ + M)·V for Q [rows, heads, n, d], K and V [rows, groups, n, d], M [rows, 1, n, n].
+
+    M lets nobody see what comes later. So queries of long rows are taken in blocks, each with the keys that
+    stand before its end: of a row of four blocks, three eighths of the products are left out.
+    """
 
     @staticmethod
     def forward(
@@ -46,27 +52,43 @@ class _RowAttention(torch.autograd.Function):
     ) -> torch.Tensor:
         """Return O [rows, heads, n, d]."""
         rows, heads, n, d = query.shape
-        groups = key.shape[1]
-        tall = (rows * groups, heads // groups * n, d)
-        q = (query * scaling).reshape(tall)
+        pairs = rows * key.shape[1]
+        q = (query * scaling).view(pairs, -1, n, d)
         k, v = key.reshape(-1, n, d), value.reshape(-1, n, d)
-        scores = torch.bmm(q, k.transpose(1, 2)).view(rows, heads, n, n).add_(mask)
-        weights = torch.softmax(scores, -1).view(rows * groups, -1, n)
-        ctx.save_for_backward(q, k, v, weights)
+        output = torch.empty_like(q)
+        weights = []
+        for block, end in _blocks(n):
+            tall = q[:, :, block].reshape(pairs, -1, d)
+            scores = torch.bmm(tall, k[:, :end].transpose(1, 2)).view(rows, heads, -1, end)
+            weight = torch.softmax(scores.add_(mask[:, :, block, :end]), -1).view(pairs, -1, end)
+            output[:, :, block] = torch.bmm(weight, v[:, :end]).view(pairs, heads * rows // pairs, -1, d)
+            weights.append(weight)
+        ctx.save_for_backward(q, k, v, *weights)
         ctx.scaling, ctx.shapes = scaling, (query.shape, key.shape)
-        return torch.bmm(weights, v).view(query.shape)
+        return output.view(query.shape)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
         """Return the gradients of query, key and value."""
-        q, k, v, weights = ctx.saved_tensors
+        q, k, v, *weights = ctx.saved_tensors
         query_shape, key_shape = ctx.shapes
+        pairs, ways, n, d = q.shape
         g = gradient.reshape(q.shape)
-        slopes = torch._softmax_backward_data(torch.bmm(g, v.transpose(1, 2)), weights, -1, weights.dtype)  # noqa: SLF001
-        d_query = torch.bmm(slopes, k).mul_(ctx.scaling).view(query_shape)
-        d_key = torch.bmm(slopes.transpose(1, 2), q).view(key_shape)
-        d_value = torch.bmm(weights.transpose(1, 2), g).view(key_shape)
-        return d_query, d_key, d_value, None, None
+        d_query, d_key, d_value = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
+        for (block, end), weight in zip(_blocks(n), weights, strict=True):
+            tall, slope = (t[:, :, block].reshape(pairs, -1, d) for t in (q, g))
+            change = torch.bmm(slope, v[:, :end].transpose(1, 2))
+            change = torch._softmax_backward_data(change, weight, -1, weight.dtype)  # noqa: SLF001
+            d_query[:, :, block] = torch.bmm(change, k[:, :end]).mul_(ctx.scaling).view(pairs, ways, -1, d)
+            d_key[:, :end].baddbmm_(change.transpose(1, 2), tall)
+            d_value[:, :end].baddbmm_(weight.transpose(1, 2), slope)
+        return d_query.view(query_shape), d_key.view(key_shape), d_value.view(key_shape), None, None
+
+
+def _blocks(n: int) -> list[tuple[slice, int]]:
+    """Return the blocks of queries of a row, and where each ends."""
+    size = _BLOCK if n > _SHORT_ROW else max(1, n)
+    return [(slice(start, start + size), min(n, start + size)) for start in range(0, n, size)]
 
 
 def _attend(

@@ -10,7 +10,7 @@ import torch
 from allie_desktop.learning.attention import additive, is_for_rows, row_attention
 from allie_desktop.learning.batches import passes
 from allie_desktop.learning.losses import hidden_states
-from tests.unit.learning.tiny import random_sequences, tiny_llama
+from tests.unit.learning.tiny import random_sequences, sequence, tiny_llama
 
 
 def run(model, batch, *, by_rows):
@@ -39,6 +39,20 @@ def test_rows_are_attended_to_as_torch_does(packed):
     known, known_gradients = run(model, packed, by_rows=False)
     found, gradients = run(model, packed, by_rows=True)
     assert gradients.keys() == known_gradients.keys()
+    torch.testing.assert_close(found, known)
+    for name, gradient in gradients.items():
+        known_one = known_gradients[name]
+        assert (gradient - known_one).abs().max() < 1e-5 * known_one.abs().max(), name
+
+
+@pytest.mark.parametrize("width", [256, 257, 300, 384, 500])
+def test_long_rows_are_attended_to_in_blocks_as_torch_does(width):
+    model = tiny_llama().requires_grad_(True)
+    long = sequence(*(3 + i * 7 % 110 for i in range(width - 60)), learnt=40)
+    batch = passes([long, *random_sequences(4, seed=4)], width, 0)[0]
+    assert width - 60 <= batch.tokens.shape[1] <= width
+    known, known_gradients = run(model, batch, by_rows=False)
+    found, gradients = run(model, batch, by_rows=True)
     torch.testing.assert_close(found, known)
     for name, gradient in gradients.items():
         known_one = known_gradients[name]
@@ -84,6 +98,6 @@ def test_hidden_states_of_a_row_do_not_depend_on_its_neighbours():
     sequences = random_sequences(3, seed=2)
     together = passes(sequences, 64, 0)[0]
     found = hidden_states(model, together)
-    for index, sequence in enumerate(sequences):
-        alone = hidden_states(model, passes([sequence], 64, 0)[0])
+    for index, one in enumerate(sequences):
+        alone = hidden_states(model, passes([one], 64, 0)[0])
         torch.testing.assert_close(found[together.owners == index], alone, rtol=1e-4, atol=1e-5)
