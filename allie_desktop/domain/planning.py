@@ -93,7 +93,7 @@ class Recipe:
     taught_epochs: float = 3.5  # visits of each phrasing of a taught target
     fewest_visits: float = 48.0  # of one taught target in all its phrasings, where it has few of them
     ordinary_epochs: float = 2.0  # visits of each ordinary conversation
-    batch_tokens: int = 768  # tokens of new and replayed material in one optimizer step
+    batch_tokens: int = 1024  # tokens of new and replayed material in one optimizer step
     maximum_length: int = 512  # tokens of one sequence
     warmup_share: float = 0.06
     final_rate_share: float = 0.1
@@ -108,7 +108,7 @@ class Recipe:
     evaluations: int = 5  # held-out evaluations, evenly over the run
     general_prompts: int = 96
     general_tokens: int = 96
-    general_per_step: int = 4  # anchor sequences in one optimizer step
+    general_per_step: int = 4  # anchor sequences in one optimizer step; fewer while little drifts
     gradient_checkpointing: bool = False
     checkpoint_seconds: float = 60.0
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from allie_desktop.domain.errors import TrainingUnstableError
@@ -39,6 +39,9 @@ _BETAS = (0.9, 0.99)
 _AIM = 0.75
 #: The anchor's weight grows by no more than this at an evaluation that found more than that, and in all.
 _MOST_TIGHTENING, _MOST_ANCHORING = 2.0, 8.0
+#: Within this share of the budget, half of the anchors do; so few are always held.
+_SLACK = 0.4
+_FEWEST_ANCHORS = 2
 #: Tokens of one pass where several run side by side: a row or two, so that they can be shared out evenly.
 _LANE_PASS = 256
 
@@ -108,6 +111,7 @@ class TrainerState:
     evaluated_step: int = 0
     worse: int = 0
     anchoring: float = 1.0  # what the weight of the anchor is multiplied by
+    anchors: int | None = None  # of a step's anchors, so many are held; None: all
     skipped: int = 0
     tokens: int = 0
     seconds: float = 0.0
@@ -173,6 +177,7 @@ class Trainer:
             "evaluated_step": s.evaluated_step,
             "worse": s.worse,
             "anchoring": s.anchoring,
+            "anchors": s.anchors,
             "skipped": s.skipped,
             "tokens": s.tokens,
             "seconds": s.seconds,
@@ -199,7 +204,8 @@ class Trainer:
             best_within=n["best_within"],
             evaluated_step=n["evaluated_step"],
             worse=n["worse"],
-            anchoring=n.get("anchoring", 1.0),  # not in those of earlier builds
+            anchoring=n.get("anchoring", 1.0),  # these two are not in those of earlier builds
+            anchors=n.get("anchors"),
             skipped=n["skipped"],
             tokens=n["tokens"],
             seconds=n["seconds"],
@@ -259,10 +265,16 @@ class Trainer:
             # A weight that follows what is measured, as in Ziegler et al. 2019, arXiv:1909.08593, §2.2.
             excess = min(held.kl / aim, _MOST_TIGHTENING) if aim else 1.0
             self.state.anchoring = min(self.state.anchoring * excess, _MOST_ANCHORING)
+            self.state.anchors = None
+        elif math.isfinite(self._kl_budget) and held.kl <= _SLACK * self._kl_budget:
+            # Anchors are up to half of the work; what hardly strays is held by fewer.
+            held_now = self.state.anchors or self._recipe.general_per_step
+            self.state.anchors = max(_FEWEST_ANCHORS, held_now // 2)
         return ""
 
     def _take_step(self, plan: StepPlan) -> None:
         started = time.monotonic()
+        plan = replace(plan, general=plan.general[: self.state.anchors])
         while (found := self._try_gradients(plan)) is None:
             self._halve()  # not in an except block: its traceback would keep the tensors alive
         gradients, report = found

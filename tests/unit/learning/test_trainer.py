@@ -93,7 +93,9 @@ def material():
 
 
 def mixed_steps(number=STEPS):
-    return [StepPlan((k % 6, (k + 1) % 6), (k % 3,), (k % 3, (k + 1) % 3)) for k in range(number)]
+    return [
+        StepPlan((k % 6, (k + 1) % 6), (k % 3,), (k % 3, (k + 1) % 3, (k + 2) % 3)) for k in range(number)
+    ]
 
 
 def make_trainer(
@@ -140,9 +142,9 @@ def ewc(chat, *, weight=1.0):
 
 
 def full_trainer(spectator=None, **changes):
-    """A trainer with everything: replay, anchor and EWC."""
+    """A trainer with everything: replay, anchor, which may take fewer sequences, and EWC."""
     chat = TinyChat()
-    return make_trainer(spectator, chat=chat, penalty=ewc(chat), **changes)
+    return make_trainer(spectator, chat=chat, penalty=ewc(chat), **{"kl_budget": 0.08} | changes)
 
 
 def assert_same_snapshot(mine, theirs):
@@ -407,7 +409,7 @@ def uninterrupted():
     starts = []
     spectator.after_step = lambda report: starts.append(spectator.passes)
     trainer.run()
-    assert (trainer.state.best_step, trainer.state.worse) == (4, 2)
+    assert (trainer.state.best_step, trainer.state.worse, trainer.state.anchors) == (4, 2, 2)
     return trainer.snapshot(), [0, *starts]
 
 
@@ -765,10 +767,10 @@ def every_step(number, objectives, kls=None):
     return Spectator(held=held), {"steps": plain_steps(number)}
 
 
-def run_with(spectator, options, *, patience=4, kl_budget=math.inf):
+def run_with(spectator, options, *, patience=4, kl_budget=math.inf, **changes):
     trainer = make_trainer(
         spectator,
-        recipe=replace(RECIPE, evaluations=len(options["steps"]), patience=patience),
+        recipe=replace(RECIPE, evaluations=len(options["steps"]), patience=patience, **changes),
         kl_budget=kl_budget,
         **options,
     )
@@ -845,6 +847,34 @@ def test_an_anchor_that_was_tightened_pulls_harder():
             chat.adapter, trainer._material.general, trainer._material.general_hidden
         )
     assert found[8.0] < found[1.0]
+
+
+def test_what_hardly_strays_is_held_by_fewer_anchors_until_it_strays():
+    kls = [0.05, 0.03, 0.03, 0.05, 0.07, 0.01]
+    spectator, options = every_step(6, [6, 5, 4, 3, 2, 1], kls)
+    plan = StepPlan((0,), (), (0, 1, 2, 0, 1, 2))
+    options["steps"] = [plan] * 6
+    held = {many: anchored_tokens(plan, many) for many in (6, 3, 2)}
+
+    run_with(spectator, options, kl_budget=0.08, general_per_step=6)
+
+    assert [report.tokens for report in spectator.reports] == [held[m] for m in (6, 6, 3, 2, 2, 6)]
+
+
+def anchored_tokens(plan, many):
+    """The tokens of a step that holds so many of its anchors."""
+    spectator = Spectator()
+    make_trainer(spectator, steps=[replace(plan, general=plan.general[:many])]).run()
+    return spectator.reports[0].tokens
+
+
+def test_without_a_budget_every_anchor_is_held():
+    spectator, options = every_step(3, [3, 2, 1])
+    options["steps"] = mixed_steps(3)
+
+    trainer, _, _ = run_with(spectator, options)
+
+    assert trainer.state.anchors is None
 
 
 def test_a_little_over_the_budget_is_not_best_but_no_end():
