@@ -1,10 +1,12 @@
-"""Training speed against TRL's SFTTrainer: same model, PEFT config, batch, sequences and machine, in turns.
+"""Training speed against TRL's SFTTrainer: same model, PEFT config, optimizer, batch, sequences and machine, in turns.
 
-    python tests/benchmarks/speed.py --chats FILE [--sequences 24] [--batch 4] [--rounds 3]
+    python tests/benchmarks/speed.py --chats FILE [--sequences 24] [--batch 4] [--rounds 3] [--json OUT]
 
 Both train with cross-entropy on all tokens of the same conversations, in bfloat16 where the machine has it,
-without KL anchor, replay or EWC. Tokens are those of the conversations: what packing saves does not count as
-work done. Prints medians and the ratio. TRL comes with the extra ``bench``.
+without KL anchor, replay or EWC, at a constant learning rate. Each run is a process of its own, so that its peak
+memory is its own too. Tokens are those of the conversations: what packing saves does not count as work done. The
+loss is measured in the same way after both: the mean over all tokens that were trained on. Prints Markdown.
+TRL comes with the extra ``bench``.
 """
 
 from __future__ import annotations
@@ -12,11 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
+import platform
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("TQDM_DISABLE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -27,9 +32,18 @@ from allie_desktop.domain.planning import LoraGeometry, Recipe
 from allie_desktop.learning.adapter import Adapter
 from allie_desktop.learning.batches import StepPlan
 from allie_desktop.learning.chat_format import ChatFormat, Encoded
+from allie_desktop.learning.lanes import Lanes
+from allie_desktop.learning.memory import free_memory, pass_size, peak_memory
 from allie_desktop.learning.trainer import HeldOut, Material, Trainer
 from allie_desktop.models.catalogue import resolve_base
 from allie_desktop.models.loading import LoadedBase, load_base
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ARMS = ("ours", "trl")
+_RATE = 5e-4
+_BETAS = (0.9, 0.99)
 
 
 class Silent:
@@ -53,36 +67,43 @@ class Silent:
         """Ignore."""
 
 
-def ours(loaded: LoadedBase, sequences: list[Encoded], batch: int) -> tuple[float, float]:
-    """Return (seconds, last loss) of one epoch with our trainer."""
-    adapter = Adapter(loaded.model, LoraGeometry(), 0)
-    recipe = Recipe(kl_weight=0.0, ewc_weight=0.0, evaluations=1)
+def ours(loaded: LoadedBase, sequences: Sequence[Encoded], batch: int) -> tuple[float, Any]:
+    """Return (seconds, model) of one epoch with our trainer, as an episode runs it."""
+    geometry = LoraGeometry()
+    adapter = Adapter(loaded.model, geometry, 0)
+    recipe = Recipe(
+        learning_rate=_RATE,
+        kl_weight=0.0,
+        ewc_weight=0.0,
+        evaluations=1,
+        warmup_share=0.0,
+        final_rate_share=1.0,
+    )
     steps = [
         StepPlan(tuple(range(i, min(i + batch, len(sequences)))), (), ())
         for i in range(0, len(sequences), batch)
     ]
-    losses: list[float] = []
-    watcher = Silent()
-    watcher.after_step = lambda report: losses.append(report.loss)  # type: ignore[method-assign]
+    on_cpu = loaded.device.type == "cpu"
+    longest = max(len(s) for s in sequences)
+    size = pass_size(loaded.model, geometry.rank, longest, free_memory(loaded.device), cpu=on_cpu)
     trainer = Trainer(
         adapter,
         Material(sequences, [], [], []),
         steps,
         recipe,
-        watcher,
+        Silent(),
         pad_token=loaded.tokenizer.pad_token_id,
         opening=ChatFormat(loaded.tokenizer).opening(),
-        tokens_per_pass=2048,
+        tokens_per_pass=size.tokens,
+        lanes=Lanes.of_processor(torch.get_num_threads()) if on_cpu else None,
     )
     started = time.monotonic()
     trainer.run()
-    seconds = time.monotonic() - started
-    loaded.model = adapter.model.unload()
-    return seconds, losses[-1]
+    return time.monotonic() - started, adapter.model
 
 
-def theirs(loaded: LoadedBase, sequences: list[Encoded], batch: int) -> tuple[float, float]:
-    """Return (seconds, mean loss) of one epoch with TRL's SFTTrainer."""
+def theirs(loaded: LoadedBase, sequences: Sequence[Encoded], batch: int) -> tuple[float, Any]:
+    """Return (seconds, model) of one epoch with TRL's SFTTrainer."""
     import peft
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
@@ -102,7 +123,10 @@ def theirs(loaded: LoadedBase, sequences: list[Encoded], batch: int) -> tuple[fl
                 output_dir=folder,
                 per_device_train_batch_size=batch,
                 num_train_epochs=1,
-                learning_rate=5e-4,
+                learning_rate=_RATE,
+                lr_scheduler_type="constant",
+                adam_beta1=_BETAS[0],
+                adam_beta2=_BETAS[1],
                 bf16=loaded.dtype is torch.bfloat16,
                 use_cpu=loaded.device.type == "cpu",
                 max_length=None,
@@ -117,10 +141,22 @@ def theirs(loaded: LoadedBase, sequences: list[Encoded], batch: int) -> tuple[fl
             peft_config=config,
         )
         started = time.monotonic()
-        result = trainer.train()
-        seconds = time.monotonic() - started
-        loaded.model = trainer.model.unload()
-    return seconds, float(result.training_loss)
+        trainer.train()
+        return time.monotonic() - started, trainer.model
+
+
+def mean_loss(model: Any, sequences: Sequence[Encoded]) -> float:
+    """Return the mean negative log-likelihood (nats) of all tokens but each sequence's first."""
+    device = next(model.parameters()).device
+    total, count = 0.0, 0
+    model.eval()
+    with torch.no_grad():
+        for sequence in sequences:
+            tokens = torch.tensor([sequence.tokens], device=device)
+            logits = model(input_ids=tokens).logits[0, :-1].float()
+            total += float(torch.nn.functional.cross_entropy(logits, tokens[0, 1:], reduction="sum"))
+            count += tokens.shape[1] - 1
+    return total / count
 
 
 def matmul_rate(dtype: torch.dtype) -> float:
@@ -135,6 +171,35 @@ def matmul_rate(dtype: torch.dtype) -> float:
     return best
 
 
+def run_arm(arm: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Load, train and measure one arm in this process."""
+    with tempfile.TemporaryDirectory() as scratch:
+        cache = Path(os.environ.get("ALLIE_HOME", scratch)) / "cache"
+        loaded = load_base(resolve_base(arguments.base, cache), cache=cache)
+    sequences = []
+    with arguments.chats.open(encoding="utf-8") as lines:
+        for line, _ in zip(lines, range(arguments.sequences), strict=False):
+            text = loaded.tokenizer.apply_chat_template(json.loads(line)["messages"], tokenize=False)
+            tokens = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
+            sequences.append(Encoded(tuple(tokens), (0.0, *[1.0] * (len(tokens) - 1))))
+    before = mean_loss(loaded.model, sequences[:1])  # what is set up on a first pass is no part of training
+    parameters = sum(p.numel() for p in loaded.model.parameters())
+    seconds, model = (ours if arm == "ours" else theirs)(loaded, sequences, arguments.batch)
+    peak = peak_memory(loaded.device)
+    total = sum(len(s) for s in sequences)
+    return {
+        "arm": arm,
+        "tokens": total,
+        "seconds": seconds,
+        "tokens_per_second": total / seconds,
+        "peak_bytes": peak,
+        "first_loss": before,
+        "loss": mean_loss(model, sequences),
+        "flops_per_token": 4 * parameters,
+        "dtype": str(loaded.dtype).removeprefix("torch."),
+    }
+
+
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(
@@ -146,36 +211,60 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--base", default="starter")
     parser.add_argument("--only-ours", action="store_true")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)  # in a process of its own
     arguments = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
-    with tempfile.TemporaryDirectory() as scratch:
-        cache = Path(os.environ.get("ALLIE_HOME", scratch)) / "cache"
-        loaded = load_base(resolve_base(arguments.base, cache), cache=cache)
-    rows = [json.loads(line)["messages"] for line in arguments.chats.read_text("utf-8").splitlines()]
-    sequences = []
-    for messages in rows[: arguments.sequences]:
-        text = loaded.tokenizer.apply_chat_template(messages, tokenize=False)
-        tokens = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
-        sequences.append(Encoded(tuple(tokens), (0.0, *[1.0] * (len(tokens) - 1))))
-    total = sum(len(s) for s in sequences)
-    figures: dict[str, list[float]] = {"ours": [], "trl": []}
-    for round_ in range(arguments.rounds):
-        for name, run in (("ours", ours), ("trl", theirs)):
-            if name == "trl" and arguments.only_ours:
-                continue
-            seconds, loss = run(loaded, sequences, arguments.batch)
-            figures[name].append(total / seconds)
-            print(f"round {round_ + 1} {name}: {total / seconds:.0f} tokens/s, loss {loss:.3f}", flush=True)
-    rate = matmul_rate(loaded.dtype)
-    parameters = sum(p.numel() for p in loaded.model.parameters())
-    median = statistics.median(figures["ours"])
-    print(f"tokens {total}, {len(sequences)} conversations, batch {arguments.batch}")
-    print(
-        f"ours: median {median:.0f} tokens/s, {4 * parameters * median / rate:.0%} of {rate / 1e9:.0f} GFLOP/s"
-    )
-    if figures["trl"]:
-        other = statistics.median(figures["trl"])
-        print(f"TRL: median {other:.0f} tokens/s; ratio {median / other:.2f}")
+    if arguments.arm:
+        print(json.dumps(run_arm(arguments.arm, arguments)))
+        return
+    runs: list[dict[str, Any]] = []
+    rates: list[float] = []
+    for number in range(arguments.rounds):
+        for arm in ARMS[:1] if arguments.only_ours else ARMS:
+            command = [sys.executable, __file__, *sys.argv[1:], "--arm", arm]
+            output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+            runs.append(json.loads(output.splitlines()[-1]))
+            print(
+                f"round {number + 1}, {arm}: {runs[-1]['tokens_per_second']:.0f} tokens/s, "
+                f"loss {runs[-1]['loss']:.3f}, {runs[-1]['peak_bytes'] / 1e9:.2f} GB",
+                file=sys.stderr,
+                flush=True,
+            )
+        rates.append(matmul_rate(getattr(torch, runs[0]["dtype"])))
+    print(_table(runs, median(rates)))
+    if arguments.json:
+        document = {
+            "machine": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "torch": torch.__version__,
+            "matmul_flops": median(rates),
+            "runs": runs,
+        }
+        arguments.json.write_text(json.dumps(document, indent=1), "utf-8")
+
+
+def _table(runs: Sequence[dict[str, Any]], rate: float) -> str:
+    rows = {arm: [r for r in runs if r["arm"] == arm] for arm in ARMS}
+    names = ("tokens_per_second", "loss", "peak_bytes", "flops_per_token")
+    middle = {arm: {n: median(r[n] for r in mine) for n in names} for arm, mine in rows.items() if mine}
+    lines = [
+        f"{runs[0]['tokens']} tokens, medians of {len(rows['ours'])} rounds, {rate / 1e9:.0f} GFLOP/s measured",
+        "",
+        "| | tokens/s | share of the matmul rate (4·N a token) | loss after | peak memory |",
+        "|---|---|---|---|---|",
+    ]
+    for arm, found in middle.items():
+        share = found["flops_per_token"] * found["tokens_per_second"] / rate
+        lines.append(
+            f"| {arm} | {found['tokens_per_second']:.0f} | {share:.0%} | {found['loss']:.3f} "
+            f"| {found['peak_bytes'] / 1e9:.2f} GB |"
+        )
+    if len(middle) > 1:
+        one, other = (middle[arm] for arm in ARMS)
+        ratios = (f"{one[n] / other[n]:.2f}" for n in names[:3])
+        lines.append("| ratio | {} | | {} | {} |".format(*ratios))
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
