@@ -26,11 +26,15 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from allie_desktop.domain.conversation import Conversation, Role, Turn, content_hash
-from allie_desktop.domain.planning import Split
+from allie_desktop.domain.planning import BaseModel, Budget, LoraGeometry, Recipe, Split
 from allie_desktop.domain.ports import Assessed
 from allie_desktop.domain.quality import LearningTarget, Quality, TargetOrigin
+from allie_desktop.safety.near_duplicates import MinHashNearDuplicates
+from allie_desktop.safety.redaction import TextRedactor
+from allie_desktop.services.planner import Planner
 from allie_desktop.store.conversations import SqliteConversations
 from allie_desktop.store.database import Database
+from allie_desktop.store.replay import SqliteReplay
 
 START = datetime(2020, 1, 1, tzinfo=timezone.utc)
 
@@ -39,6 +43,7 @@ LINES: dict[str, tuple[float, float, bool]] = {
     "import_conversations_per_second": (5000.0, 5000.0, True),
     "counts_ms": (10.0, 10.0, False),
     "candidates_all_seconds": (2.0, 20.0, False),
+    "plan_seconds": (20.0, 20.0, False),
 }
 
 
@@ -194,6 +199,7 @@ def measure(folder: Path, rows: int, batch_size: int) -> dict[str, float | str]:
     figures["candidates_all_processor_seconds"] = round(time.process_time() - before, 3)
     figures["candidates"] = found
     figures["memory_after_candidates_mib"] = peak_mib()
+    figures |= plan(database, store)
     ids = [candidate.id for candidate in store.candidates(learned=False, limit=500)]
     figures["get_many_500_ms"] = milliseconds(lambda: store.get_many(ids), 5)
     now = datetime.now(timezone.utc)
@@ -224,6 +230,27 @@ def measure(folder: Path, rows: int, batch_size: int) -> dict[str, float | str]:
     figures["memory_after_all_mib"] = peak_mib()
     database.close()
     return figures
+
+
+def plan(database: Database, store: SqliteConversations) -> dict[str, float]:
+    """Return how long the plan of an episode takes, with the limits that everybody has, and what it chose."""
+    planner = Planner(store, SqliteReplay(database), TextRedactor(), MinHashNearDuplicates())
+    before, started = peak_mib(), time.perf_counter()
+    made = planner.build(
+        id="benchmark",
+        created_at=START,
+        seed=0,
+        base=BaseModel(name="none", path="none", sha256="0" * 64),
+        parent=None,
+        geometry=LoraGeometry(),
+        recipe=Recipe(),
+        budget=Budget(),
+    )
+    return {
+        "plan_seconds": round(time.perf_counter() - started, 3),
+        "plan_conversations": len(made.conversation_ids),
+        "plan_memory_more_mib": round(peak_mib() - before, 1),
+    }
 
 
 def missed(figures: dict[str, float | str], rows: int) -> list[str]:
