@@ -53,9 +53,9 @@ class _RowAttention(torch.autograd.Function):
         """Return O [rows, heads, n, d]."""
         rows, heads, n, d = query.shape
         pairs = rows * key.shape[1]
-        q = (query * scaling).view(pairs, -1, n, d)
+        q = (query * scaling).reshape(pairs, -1, n, d)
         k, v = key.reshape(-1, n, d), value.reshape(-1, n, d)
-        output = torch.empty_like(q)
+        output = torch.empty_like(q, memory_format=torch.contiguous_format)
         weights = []
         for block, end in _blocks(n):
             tall = q[:, :, block].reshape(pairs, -1, d)
@@ -74,7 +74,8 @@ class _RowAttention(torch.autograd.Function):
         query_shape, key_shape = ctx.shapes
         pairs, ways, n, d = q.shape
         g = gradient.reshape(q.shape)
-        d_query, d_key, d_value = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
+        d_query = torch.empty_like(q, memory_format=torch.contiguous_format)
+        d_key, d_value = torch.zeros_like(k), torch.zeros_like(v)
         for (block, end), weight in zip(_blocks(n), weights, strict=True):
             tall, slope = (t[:, :, block].reshape(pairs, -1, d) for t in (q, g))
             change = torch.bmm(slope, v[:, :end].transpose(1, 2))

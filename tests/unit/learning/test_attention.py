@@ -45,12 +45,14 @@ def test_rows_are_attended_to_as_torch_does(packed):
         assert (gradient - known_one).abs().max() < 1e-5 * known_one.abs().max(), name
 
 
-@pytest.mark.parametrize("width", [256, 257, 300, 384, 500])
-def test_long_rows_are_attended_to_in_blocks_as_torch_does(width):
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("width", [100, 256, 257, 300, 384, 500])
+def test_rows_of_any_length_and_number_are_attended_to_as_torch_does(width, rows):
     model = tiny_llama().requires_grad_(True)
     long = sequence(*(3 + i * 7 % 110 for i in range(width - 60)), learnt=40)
-    batch = passes([long, *random_sequences(4, seed=4)], width, 0)[0]
-    assert width - 60 <= batch.tokens.shape[1] <= width
+    batch = passes([long] * rows + random_sequences(4, seed=4), width * rows, 0)[0]
+    assert width - 60 <= batch.tokens.shape[1] <= max(256, width)
+    assert batch.tokens.shape[0] >= (rows if width > 256 else 1)
     known, known_gradients = run(model, batch, by_rows=False)
     found, gradients = run(model, batch, by_rows=True)
     torch.testing.assert_close(found, known)
