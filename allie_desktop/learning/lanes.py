@@ -58,19 +58,28 @@ class Lanes:
             parts[lane].append(index)
         return [sorted(part) for part in parts if part]
 
-    def runs(self, costs: Sequence[float]) -> list[range]:
-        """Share neighbours out: return one run of indexes for each lane that gets any, in order, of about equal
-        costs."""
-        total, spent, begin = sum(costs), 0.0, 0
+    def runs(self, widths: Sequence[int], each: int) -> list[range]:
+        """Share rows out, given their ``widths`` in ascending order; return a run of indexes for each lane that
+        gets any.
+
+        A lane fills its rows up to the widest and spends ``each`` on a row besides. The dearest lane is as cheap
+        as it can be.
+        """
+        rows = len(widths)
+        cost = [0.0, *[float("inf")] * rows]  # of the dearest lane, by the number of rows that are shared out
+        ends: list[list[int]] = []
+        for _ in range(self.count):
+            before, cost, end = cost, [0.0] * (rows + 1), [0] * (rows + 1)
+            for stop in range(1, rows + 1):
+                tried = ((max(before[k], (stop - k) * (widths[stop - 1] + each)), k) for k in range(stop + 1))
+                cost[stop], end[stop] = min(tried)
+            ends.append(end)
         found: list[range] = []
-        for index, cost in enumerate(costs):
-            spent += cost
-            # Behind this item, where that is nearer to the lane's end than before the next one.
-            following = costs[index + 1] if index + 1 < len(costs) else 0.0
-            if spent + following / 2 > total * (len(found) + 1) / self.count or index + 1 == len(costs):
-                found.append(range(begin, index + 1))
-                begin = index + 1
-        return found
+        stop = rows
+        for end in reversed(ends):
+            found.append(range(end[stop], stop))
+            stop = end[stop]
+        return [run for run in reversed(found) if run]
 
     def each(self, work: Callable[[_T], _R], parts: Sequence[_T]) -> list[_R]:
         """Return what ``work`` makes of each part, in their order. Raises what a part raises, when all have

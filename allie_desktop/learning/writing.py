@@ -12,13 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from allie_desktop.learning.lanes import Lanes
 from allie_desktop.learning.memory import until_it_fits
-from allie_desktop.models.generation import Sampling, generate
+from allie_desktop.models.generation import TOKENS_TO_WRITE, Sampling, generate
 
 if TYPE_CHECKING:
     from allie_desktop.learning.chat_format import ChatFormat
-
-#: What a token that is written costs, counted in tokens that are read.
-_WRITING = 3
 
 
 class Writer:
@@ -42,9 +39,8 @@ class Writer:
 
         What is drawn depends on the seed and on the number of lanes.
         """
-        # Neighbours in length share a lane: rows are as wide as the longest of them.
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-        parts = self._lanes.runs([len(prompts[i]) + _WRITING * sampling.max_tokens for i in order])
+        parts = self._lanes.runs([len(prompts[i]) for i in order], TOKENS_TO_WRITE * sampling.max_tokens)
 
         def write(size: int) -> list[list[list[int]]]:
             def lane(part: range) -> list[list[int]]:

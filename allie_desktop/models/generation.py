@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     import torch
 
 
+#: What a token that is written costs, counted in tokens that are read; what a step costs beside its rows, in rows.
+TOKENS_TO_WRITE = 2
+_STEP_ROWS = 14
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How to choose the next token. ``temperature`` 0 is greedy; ``seed`` makes sampling repeatable."""
@@ -39,17 +44,34 @@ def generate(
     import torch
 
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    # As many batches as it takes, of equal size: a step costs almost the same for a few rows as for many.
-    rows_each = -(-len(order) // max(1, -(-len(order) // batch_size))) or 1
     answers: list[list[int]] = [[] for _ in prompts]
     generator = torch.Generator(device="cpu").manual_seed(sampling.seed)
     with torch.inference_mode():
-        for start in range(0, len(order), rows_each):
-            rows = order[start : start + rows_each]
+        for batch in _batches([len(prompts[i]) for i in order], batch_size, sampling.max_tokens):
+            rows = [order[place] for place in batch]
             _generate_batch(
                 model, prompts, rows, answers, sampling, set(stop_tokens), pad_token, generator, between
             )
     return answers
+
+
+def _batches(widths: Sequence[int], most: int, max_tokens: int) -> list[range]:
+    """Cut rows of ascending ``widths`` into batches of at most ``most`` that cost least in all: every row is filled
+    up to the widest of its batch, and every batch takes steps of its own."""
+    each = TOKENS_TO_WRITE * max_tokens
+    cost, start_of = [0.0], [0]
+    for stop in range(1, len(widths) + 1):
+        total, start = min(
+            (cost[k] + _STEP_ROWS * each + (stop - k) * (widths[stop - 1] + each), k)
+            for k in range(max(0, stop - most), stop)
+        )
+        cost.append(total)
+        start_of.append(start)
+    found, stop = [], len(widths)
+    while stop:
+        found.append(range(start_of[stop], stop))
+        stop = start_of[stop]
+    return found[::-1]
 
 
 def _generate_batch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import pytest
@@ -24,23 +25,24 @@ def test_every_item_has_one_lane_and_no_lane_has_much_more_than_another(costs, c
         assert max(loads) - min(loads) <= max(costs) + 1e-3
 
 
-@given(st.lists(st.floats(1, 1e6), max_size=40), st.integers(1, 5))
-def test_runs_are_neighbours_and_no_lane_has_much_more_than_its_part(costs, count):
-    runs = Lanes(count).runs(costs)
+@given(st.lists(st.integers(1, 600), max_size=9).map(sorted), st.integers(0, 100), st.integers(1, 4))
+def test_no_other_runs_make_the_dearest_lane_cheaper(widths, each, count):
+    def dearest(runs):
+        return max((len(run) * (widths[run[-1]] + each) for run in runs if run), default=0)
 
-    assert [index for run in runs for index in run] == list(range(len(costs)))
+    runs = Lanes(count).runs(widths, each)
+
+    assert [index for run in runs for index in run] == list(range(len(widths)))
     assert len(runs) <= count
-    for run in runs:
-        load = sum(costs[i] for i in run)
-        assert run
-        assert load <= (sum(costs) / count + max(costs)) * (1 + 1e-9)
+    assert all(runs)
+    cuts = itertools.combinations_with_replacement(range(len(widths) + 1), count - 1)
+    others = ([range(a, b) for a, b in itertools.pairwise((0, *cut, len(widths)))] for cut in cuts)
+    assert dearest(runs) == min(map(dearest, others))
 
 
-def test_runs_end_where_the_halves_are_most_alike():
-    assert Lanes(2).runs([1, 1, 1, 3]) == [range(3), range(3, 4)]
-    assert Lanes(2).runs([3, 1, 1, 1]) == [range(1), range(1, 4)]
-    assert Lanes(3).runs([5]) == [range(1)]
-    assert Lanes(2).runs([]) == []
+def test_a_few_long_rows_are_not_filled_up_to_with_short_ones():
+    assert Lanes(2).runs([40] * 36 + [500] * 7, 96) == [range(35), range(35, 43)]
+    assert Lanes(2).runs([40] * 6, 96) == [range(3), range(3, 6)]
 
 
 def test_results_come_in_the_order_of_the_parts_whoever_is_done_first():

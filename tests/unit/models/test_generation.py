@@ -140,3 +140,30 @@ def test_the_model_is_left_as_it_was(model, prompts):
 
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
     assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("lengths", "most", "expected"),
+    [
+        ([4] * 40, 64, [(40, 4)]),
+        ([4] * 36 + [200] * 7, 64, [(36, 4), (7, 200)]),  # filling short ones up would cost more
+        ([4] * 10 + [9], 64, [(11, 9)]),  # a batch of its own would cost more
+        ([4] * 5, 2, None),
+    ],
+)
+def test_batches_are_cut_where_it_costs_least(model, lengths, most, expected):
+    begun = []
+
+    def see(_module, _positional, named):
+        if named["input_ids"].shape[1] > 1:
+            begun.append(tuple(named["input_ids"].shape))
+
+    handle = model.get_decoder().register_forward_pre_hook(see, with_kwargs=True)
+    try:
+        answers(model, [[5] * length for length in lengths], max_tokens=8, batch_size=most)
+    finally:
+        handle.remove()
+
+    assert sum(rows for rows, _ in begun) == len(lengths)
+    assert max(rows for rows, _ in begun) <= most
+    assert expected in (None, begun)
