@@ -30,7 +30,7 @@ from allie_desktop.models.generation import Sampling
 
 _FORMAT = 4
 _PROMPT_TOKENS = 48
-_BATCH = 56
+_BATCH = 108  # all that an episode asks for by default, and some to spare
 _FEWEST_SPARE, _SPARE_SHARE = 2, 8
 _FRUITLESS_ROUNDS = 4
 _SHORTEST_REPLY = 8  # tokens; shorter ones anchor nothing

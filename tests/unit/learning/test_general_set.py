@@ -15,7 +15,7 @@ from allie_desktop.learning.general_set import GeneralSet, general_set
 from allie_desktop.safety.probes import CONSISTENCY_GROUPS
 from tests.unit.learning.tiny import random_sequences, tiny_llama
 
-PROMPTS = 60  # more than are written at once, so that it can be interrupted in between
+PROMPTS = 120  # more than are written at once, so that it can be interrupted in between
 REPLY_TOKENS = 10
 
 
@@ -209,8 +209,8 @@ def hasty_model(chatml):
 @pytest.mark.parametrize("rounds", [1, 2])
 def test_a_set_that_was_broken_off_becomes_the_one_that_it_would_have_been(chatml, chat, tmp_path, rounds):
     model, tokens = hasty_model(chatml), REPLY_TOKENS + 2
-    whole, told = write(model, chat, tmp_path / "whole", prompts=80, tokens=tokens)
-    assert told[1][0] < 56  # some were of no use
+    whole, told = write(model, chat, tmp_path / "whole", prompts=150, tokens=tokens)
+    assert told[1][0] < 108  # some were of no use
     done = []
 
     def stop():
@@ -222,14 +222,14 @@ def test_a_set_that_was_broken_off_becomes_the_one_that_it_would_have_been(chatm
             model,
             chat,
             base_sha256="a" * 64,
-            prompts=80,
+            prompts=150,
             reply_tokens=tokens,
             cache=tmp_path / "broken off",
             progress=lambda finished, _: done.append(finished),
             between=stop,
         )
 
-    assert write(model, chat, tmp_path / "broken off", prompts=80, tokens=tokens)[0] == whole
+    assert write(model, chat, tmp_path / "broken off", prompts=150, tokens=tokens)[0] == whole
 
 
 def test_a_cache_of_an_earlier_form_is_still_of_use(written, model, chat, tmp_path):
