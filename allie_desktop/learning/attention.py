@@ -27,7 +27,7 @@ _BEYOND = ("softcap", "s_aux", "position_bias")
 #: Queries that are taken at once, in rows longer than this: more products of fewer numbers cost time as well.
 _BLOCK, _SHORT_ROW = 128, 256
 #: Longer rows have a matrix of weights that no longer fits the caches, and more of it to keep.
-_LONGEST_ROW = 512
+_LONGEST_ROW = 1024
 
 # Models inside of row_attention: by the id of their configuration, how often, and what they attended with.
 _inside: dict[int, tuple[int, Any]] = {}

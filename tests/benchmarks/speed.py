@@ -31,7 +31,7 @@ import torch
 from allie_desktop.domain.planning import LoraGeometry, Recipe
 from allie_desktop.learning.adapter import Adapter
 from allie_desktop.learning.batches import StepPlan
-from allie_desktop.learning.chat_format import ChatFormat, Encoded
+from allie_desktop.learning.chat_format import Encoded
 from allie_desktop.learning.lanes import Lanes
 from allie_desktop.learning.memory import free_memory, pass_size, peak_memory
 from allie_desktop.learning.trainer import HeldOut, Material, Trainer
@@ -79,6 +79,7 @@ def ours(loaded: LoadedBase, sequences: Sequence[Encoded], batch: int) -> tuple[
         warmup_share=0.0,
         final_rate_share=1.0,
     )
+    # No opening is shared, since it is trained on here like all other tokens.
     steps = [
         StepPlan(tuple(range(i, min(i + batch, len(sequences)))), (), ())
         for i in range(0, len(sequences), batch)
@@ -93,7 +94,6 @@ def ours(loaded: LoadedBase, sequences: Sequence[Encoded], batch: int) -> tuple[
         recipe,
         Silent(),
         pad_token=loaded.tokenizer.pad_token_id,
-        opening=ChatFormat(loaded.tokenizer).opening(),
         tokens_per_pass=size.tokens,
         lanes=Lanes.of_processor(torch.get_num_threads()) if on_cpu else None,
     )

@@ -89,10 +89,10 @@ def test_a_model_that_wants_more_of_its_attention_gets_torchs(packed):
 @pytest.mark.filterwarnings("ignore:.gradient_checkpointing_enable. is deprecated:FutureWarning")
 def test_long_rows_and_recomputed_activations_are_left_to_torch():
     model = tiny_llama()
-    assert is_for_rows(model, 512)
-    assert not is_for_rows(model, 513)
+    assert is_for_rows(model, 1024)
+    assert not is_for_rows(model, 1025)
     model.gradient_checkpointing_enable({"use_reentrant": False})
-    assert not is_for_rows(model, 512)
+    assert not is_for_rows(model, 1024)
 
 
 def test_hidden_states_of_a_row_do_not_depend_on_its_neighbours():
