@@ -14,8 +14,8 @@ from allie_desktop.learning.attention import additive, is_for_rows, row_attentio
 if TYPE_CHECKING:
     from allie_desktop.learning.batches import Pass
 
-#: Positions whose logits exist at once; 256 x 49,152 in float32 are 50 MB.
-CHUNK_POSITIONS = 256
+#: Positions whose logits exist at once; 128 x 49,152 in float32 are 25 MB, and more than that is slower on a processor.
+CHUNK_POSITIONS = 128
 
 #: Settings of models that change the logits behind the head: Gemma 2, Cohere, Granite.
 _BENDING = ("final_logit_softcapping", "logit_scale", "logits_scaling")
