@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import torch
 
     from allie_desktop.learning.batches import Pass
+    from allie_desktop.learning.chat_format import Encoded
 
 FISHER_FILE = "fisher.safetensors"
 
@@ -112,6 +113,12 @@ class _Sums:
                 mine[name] = mine[name] + value if name in mine else value
         self.positions += other.positions
         self.tokens += other.tokens
+
+
+def fisher_sequences(replay: Sequence[Encoded], general: Sequence[Encoded]) -> list[Encoded]:
+    """Return what the factors are estimated on: half of it what was learnt, where there is so much, the rest what
+    the base model says."""
+    return [*replay[: FISHER_SEQUENCES // 2], *general][:FISHER_SEQUENCES]
 
 
 def estimate_fisher(

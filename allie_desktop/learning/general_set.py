@@ -81,8 +81,8 @@ def general_set(
     """Return the general set of a base model (``model`` must run without any adapter), from the cache
     or written now.
 
-    ``progress`` gets (prompts done, prompts wanted); ``between`` is called in the threads of all lanes, may
-    raise to break off, and what was finished until then is kept for the next call.
+    ``progress`` gets (prompts done, prompts wanted); ``between`` is called in the threads of all lanes and
+    may raise to break off; what was finished until then is kept for the next call.
     """
     key = hashlib.sha256(
         json.dumps([_FORMAT, base_sha256, reply_tokens, chat.opening()]).encode()

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from allie_desktop.learning.memory import SMALLEST_PASS
+
+if TYPE_CHECKING:
+    import torch
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -36,6 +39,11 @@ class Lanes:
         """Return lanes that share ``threads`` cores."""
         count = max(1, min(_MOST_LANES, threads))
         return cls(count, max(1, round(threads / count)))
+
+    @classmethod
+    def of_device(cls, device: torch.device, threads: int) -> Lanes:
+        """Return lanes that share ``threads`` cores where ``device`` is the processor; elsewhere a single one."""
+        return cls.of_processor(threads) if device.type == "cpu" else cls()
 
     def pass_tokens(self, tokens: int, most: int) -> int:
         """Return how many tokens a pass of one lane has, where ``tokens`` fit into memory in all; never more

@@ -51,10 +51,10 @@ from allie_desktop.learning.checkpoint import CheckpointFolder
 from allie_desktop.learning.evaluate import Evaluator, encode_all, measure
 from allie_desktop.learning.ewc import (
     FISHER_PASS_TOKENS,
-    FISHER_SEQUENCES,
     EwcPenalty,
     FisherFactors,
     estimate_fisher,
+    fisher_sequences,
 )
 from allie_desktop.learning.general_set import GeneralSet, general_set
 from allie_desktop.learning.lanes import Lanes
@@ -105,8 +105,7 @@ class Session:
 
         self._job, self._plan, self._loaded, self._control = job, plan, loaded, control
         self._toxicity, self._redactor, self._probes = toxicity, redactor, probes
-        threads = torch.get_num_threads()
-        self._lanes = Lanes.of_processor(threads) if loaded.device.type == "cpu" else Lanes()
+        self._lanes = Lanes.of_device(loaded.device, torch.get_num_threads())
         self._folder = Path(job.folder)
         self._attempt = self._folder / f"attempt-{job.attempt}"
         self._attempt.mkdir(parents=True, exist_ok=True)
@@ -257,8 +256,7 @@ class Session:
             return None
         fisher = FisherFactors.load(self._attempt, self._adapter.pairs)
         if fisher is None:
-            # Of both: what was learnt, and the rest of the model.
-            old = [*self._replay[: FISHER_SEQUENCES // 2], *self._general.train][:FISHER_SEQUENCES]
+            old = fisher_sequences(self._replay, self._general.train)
             pad, opening = self._loaded.tokenizer.pad_token_id, self._chat.opening()
             made, _ = until_it_fits(
                 lambda size: estimate_fisher(

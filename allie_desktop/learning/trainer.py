@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 #: A step whose gradient norm is this many times the running median is skipped as a spike.
 _SPIKE = 20.0
 _SKIPS_ALLOWED = 5
-_BETAS = (0.9, 0.99)
+BETAS = (0.9, 0.99)
 #: In its second half training aims at this share of the budget: the gate asks other questions, and may find more.
 _AIM = 0.75
 #: The anchor's weight grows by no more than this at an evaluation that found more than that, and in all.
@@ -150,7 +150,7 @@ class Trainer:
         self._optimizer = torch.optim.AdamW(
             list(adapter.masters.values()),
             lr=recipe.learning_rate,
-            betas=_BETAS,
+            betas=BETAS,
             weight_decay=recipe.weight_decay,
             foreach=True,
         )

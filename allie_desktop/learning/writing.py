@@ -39,6 +39,8 @@ class Writer:
 
         What is drawn depends on the seed and on the number of lanes.
         """
+        # Asked here, not in the lanes: a tokenizer is not for several threads at once.
+        stops, pad = self._chat.stop_tokens(), self._chat.tokenizer.pad_token_id
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         parts = self._lanes.runs([len(prompts[i]) for i in order], TOKENS_TO_WRITE * sampling.max_tokens)
 
@@ -48,8 +50,8 @@ class Writer:
                     self._model,
                     [prompts[order[place]] for place in part],
                     replace(sampling, seed=sampling.seed + part.start),
-                    stop_tokens=self._chat.stop_tokens(),
-                    pad_token=self._chat.tokenizer.pad_token_id,
+                    stop_tokens=stops,
+                    pad_token=pad,
                     batch_size=size,
                     between=self._between,
                 )

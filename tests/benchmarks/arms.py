@@ -40,6 +40,7 @@ from allie_desktop.learning.ewc import (
     EwcPenalty,
     FisherFactors,
     estimate_fisher,
+    fisher_sequences,
 )
 from allie_desktop.learning.general_set import general_set
 from allie_desktop.learning.lanes import Lanes
@@ -138,8 +139,7 @@ class Learner:
         self._ewc_weight = recipe.ewc_weight if way.replay else ewc_alone
         self.chat = ChatFormat(loaded.tokenizer)
         self._pad, self._opening = loaded.tokenizer.pad_token_id, self.chat.opening()
-        on_cpu = loaded.device.type == "cpu"
-        self._lanes = Lanes.of_processor(threads) if on_cpu else Lanes()
+        self._lanes = Lanes.of_device(loaded.device, threads)
         self._general = general_set(
             loaded.model,
             self.chat,
@@ -161,7 +161,7 @@ class Learner:
             self._geometry.rank,
             recipe.maximum_length,
             free_memory(loaded.device),
-            cpu=on_cpu,
+            cpu=loaded.device.type == "cpu",
         )
         self._length, self._tokens_per_pass = min(recipe.maximum_length, size.longest), size.tokens
         self._evaluator = Evaluator(
@@ -298,15 +298,15 @@ class Learner:
         if not self._way.ewc:
             return None
         if self._way.replay:
-            old = [*replay[: FISHER_SEQUENCES // 2], *self._general.train]
+            old = fisher_sequences(replay, self._general.train)
         elif former:
-            old = list(former[-1])
+            old = list(former[-1][:FISHER_SEQUENCES])
         else:
             return None
         made = estimate_fisher(
             self.adapter.model,
             self.adapter.pairs,
-            passes(old[:FISHER_SEQUENCES], FISHER_PASS_TOKENS, self._pad, self._opening),
+            passes(old, FISHER_PASS_TOKENS, self._pad, self._opening),
             seed,
         )
         if self._fisher is not None:

@@ -115,7 +115,7 @@ def readings(
         ChatFormat(loaded.tokenizer),
         tokens_per_pass=PASS_TOKENS,
         between=lambda: None,
-        lanes=Lanes.of_processor(threads) if loaded.device.type == "cpu" else Lanes(),
+        lanes=Lanes.of_device(loaded.device, threads),
     )
     ids = loaded.tokenizer(text, add_special_tokens=False)["input_ids"][:tokens]
     cut = windows(len(ids), length=length, stride=stride)

@@ -34,7 +34,7 @@ from allie_desktop.learning.batches import StepPlan
 from allie_desktop.learning.chat_format import Encoded
 from allie_desktop.learning.lanes import Lanes
 from allie_desktop.learning.memory import free_memory, pass_size, peak_memory
-from allie_desktop.learning.trainer import HeldOut, Material, Trainer
+from allie_desktop.learning.trainer import BETAS, HeldOut, Material, Trainer
 from allie_desktop.models.catalogue import resolve_base
 from allie_desktop.models.loading import LoadedBase, load_base
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 ARMS = ("ours", "trl")
 _RATE = 5e-4
-_BETAS = (0.9, 0.99)
 
 
 class Silent:
@@ -84,9 +83,10 @@ def ours(loaded: LoadedBase, sequences: Sequence[Encoded], batch: int) -> tuple[
         StepPlan(tuple(range(i, min(i + batch, len(sequences)))), (), ())
         for i in range(0, len(sequences), batch)
     ]
-    on_cpu = loaded.device.type == "cpu"
     longest = max(len(s) for s in sequences)
-    size = pass_size(loaded.model, geometry.rank, longest, free_memory(loaded.device), cpu=on_cpu)
+    size = pass_size(
+        loaded.model, geometry.rank, longest, free_memory(loaded.device), cpu=loaded.device.type == "cpu"
+    )
     trainer = Trainer(
         adapter,
         Material(sequences, [], [], []),
@@ -95,7 +95,7 @@ def ours(loaded: LoadedBase, sequences: Sequence[Encoded], batch: int) -> tuple[
         Silent(),
         pad_token=loaded.tokenizer.pad_token_id,
         tokens_per_pass=size.tokens,
-        lanes=Lanes.of_processor(torch.get_num_threads()) if on_cpu else None,
+        lanes=Lanes.of_device(loaded.device, torch.get_num_threads()),
     )
     started = time.monotonic()
     trainer.run()
@@ -125,8 +125,8 @@ def theirs(loaded: LoadedBase, sequences: Sequence[Encoded], batch: int) -> tupl
                 num_train_epochs=1,
                 learning_rate=_RATE,
                 lr_scheduler_type="constant",
-                adam_beta1=_BETAS[0],
-                adam_beta2=_BETAS[1],
+                adam_beta1=BETAS[0],
+                adam_beta2=BETAS[1],
                 bf16=loaded.dtype is torch.bfloat16,
                 use_cpu=loaded.device.type == "cpu",
                 max_length=None,

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from allie_desktop.learning.batches import passes
-from allie_desktop.learning.ewc import FISHER_FILE, EwcPenalty, FisherFactors, estimate_fisher
+from allie_desktop.learning.ewc import (
+    FISHER_FILE,
+    EwcPenalty,
+    FisherFactors,
+    estimate_fisher,
+    fisher_sequences,
+)
 from allie_desktop.learning.lanes import Lanes
 from tests.unit.learning.tiny import random_sequences, sequence
 
@@ -269,6 +275,15 @@ def test_padding_counts_for_nothing():
 
     assert any(not bool(batch.filled.all()) for batch in batches)
     assert float(factors.inputs["layer"].max()) < 100
+
+
+@pytest.mark.parametrize(
+    ("replayed", "general", "of_replay", "of_general"), [(40, 40, 12, 12), (3, 40, 3, 21), (0, 5, 0, 5)]
+)
+def test_it_is_estimated_on_what_was_learnt_and_on_the_rest(replayed, general, of_replay, of_general):
+    old, rest = random_sequences(replayed, seed=1), random_sequences(general, seed=2)
+
+    assert fisher_sequences(old, rest) == [*old[:of_replay], *rest[:of_general]]
 
 
 def test_nothing_to_predict_is_no_estimate():

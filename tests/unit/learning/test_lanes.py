@@ -64,6 +64,11 @@ def test_one_lane_is_the_callers_own_thread():
     assert Lanes(3).each(str, []) == []
 
 
+def test_only_a_processor_has_several_lanes():
+    assert Lanes.of_device(torch.device("cpu"), 2).count == 2
+    assert Lanes.of_device(torch.device("meta"), 2).count == 1
+
+
 def test_an_error_is_raised_when_the_other_lanes_have_ended():
     ended = threading.Event()
 

@@ -47,6 +47,16 @@ def test_lanes_draw_differently_and_the_same_every_time(model, chat):
     assert first[:4] != first[4:]
 
 
+def test_lanes_do_not_share_the_tokenizer(model, chat, monkeypatch):
+    asked = []
+    stops = chat.stop_tokens
+    monkeypatch.setattr(chat, "stop_tokens", lambda: asked.append(threading.current_thread()) or stops())
+
+    Writer(model, chat, 1, Lanes(2, 1)).write(PROMPTS, Sampling(max_tokens=1))
+
+    assert asked == [threading.current_thread()]
+
+
 def test_two_lanes_write_at_the_same_time(model, chat):
     both = threading.Barrier(2)
 
