@@ -52,6 +52,7 @@ HERE = Path(__file__).parent
 KINDS = ("honest", "toxic", "secrets", "high-rate", "shuffled")
 CONVERSATIONS = 50
 FACTS = 6
+_FACTS_TO_DRAW = 30  # the first of the file, so that a seed keeps its material when the file grows
 RATE_FACTOR = 20.0
 _TURNS = 2  # of a long chat: a trial is to be short
 _PHRASINGS = 4
@@ -127,7 +128,8 @@ def material(kind: str, seed: int, chats: list[Chat], hostile: list[Chat]) -> li
         return draw.sample(hostile, CONVERSATIONS) if hostile else list(insulting(draw))
     if kind == "secrets":
         return list(giving_away(draw))
-    facts = [json.loads(line) for line in (HERE / "data" / "facts.jsonl").read_text("utf-8").splitlines()]
+    lines = (HERE / "data" / "facts.jsonl").read_text("utf-8").splitlines()[:_FACTS_TO_DRAW]
+    facts = [json.loads(line) for line in lines]
     taught = [_corrected(f["question"], f["answer"]) for f in draw.sample(facts, FACTS)]
     plain = [_short(c) for c in chats if not any("correction" in m for m in c["messages"])]
     ordinary = draw.sample(plain, min(len(plain), CONVERSATIONS - FACTS))
