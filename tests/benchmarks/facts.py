@@ -193,7 +193,9 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path) -> dict[str, A
     """Run one arm; return its figures."""
     facts = [json.loads(line) for line in arguments.facts.read_text("utf-8").splitlines()]
     if len(facts) < FACTS_AN_EPISODE * arguments.episodes:
-        raise SystemExit(f"{arguments.facts} has {len(facts)} facts, too few for {arguments.episodes} episodes.")
+        raise SystemExit(
+            f"{arguments.facts} has {len(facts)} facts, too few for {arguments.episodes} episodes."
+        )
     chats = [json.loads(line) for line in arguments.chats.read_text("utf-8").splitlines() if line.strip()]
     spare, chats = chats[-HELD_OUT_CHATS:], chats[:-HELD_OUT_CHATS]
     share = min(arguments.chats_an_episode, len(chats) // arguments.episodes)
