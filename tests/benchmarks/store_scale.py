@@ -1,10 +1,10 @@
 """How the store does with very many conversations.
 
-    python tests/benchmarks/store_scale.py --rows 100000 --json
+    python tests/benchmarks/store_scale.py --rows 1000 100000 1000000 [--json OUT]
 
 Fills a store with made-up conversations of two to six short turns, in batches as an import does, then
-measures what the program asks of it. Prints a table, or one JSON object; exits with 1 when a figure misses
-its line.
+measures what the program asks of it; each size in a process of its own, whose peak memory it is. Prints Markdown;
+exits with 1 when a figure misses its line.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ import argparse
 import itertools
 import json
 import os
+import platform
 import random
 import resource
 import shutil
 import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 from allie_desktop.domain.conversation import Conversation, Role, Turn, content_hash
 from allie_desktop.domain.planning import BaseModel, Budget, LoraGeometry, Recipe, Split
@@ -263,29 +266,44 @@ def missed(figures: dict[str, float | str], rows: int) -> list[str]:
     return sentences
 
 
+def table(runs: Sequence[dict[str, Any]]) -> str:
+    """Return the runs as a Markdown table, one column each."""
+    rows = [["", *(f"{run['rows']:,} conversations" for run in runs)], ["---"] * (len(runs) + 1)]
+    rows += [[name, *(f"{run[name]}" for run in runs)] for name in runs[0] if name not in ("rows", "missed")]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", type=int, default=100_000, help="conversations to fill in")
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000], help="conversations to fill in")
     parser.add_argument("--batch", type=int, default=1000, help="conversations a transaction")
     parser.add_argument("--folder", type=Path, help="where to put the store (default: a temporary folder)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="allie-scale-", dir=arguments.folder))
-    try:
-        figures = measure(folder, arguments.rows, arguments.batch)
-    finally:
-        shutil.rmtree(folder)
-    problems = missed(figures, arguments.rows)
-    if arguments.json:
-        print(json.dumps({**figures, "missed": problems}))
-    else:
-        for name, figure in figures.items():
-            print(f"{name:36} {figure}")
-        for problem in problems:
-            print(f"MISSED: {problem}")
+    if arguments.one is not None:
+        folder = Path(tempfile.mkdtemp(prefix="allie-scale-", dir=arguments.folder))
+        try:
+            figures = measure(folder, arguments.one, arguments.batch)
+        finally:
+            shutil.rmtree(folder)
+        print(json.dumps({**figures, "missed": missed(figures, arguments.one)}))
+        return 0
+    runs: list[dict[str, Any]] = []
+    for rows in arguments.rows:
+        command = [sys.executable, __file__, *sys.argv[1:], "--one", str(rows)]
+        ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        runs.append(json.loads(ran.stdout))
+        if arguments.json:
+            about = {"machine": platform.platform(), "cores": os.cpu_count(), "python": sys.version}
+            arguments.json.write_text(json.dumps({**about, "runs": runs}, indent=1), "utf-8")
+    print(table(runs))
+    problems = [f"{run['rows']:,} conversations: {problem}" for run in runs for problem in run["missed"]]
+    for problem in problems:
+        print(f"\nMissed: {problem}.")
     return 1 if problems else 0
 
 

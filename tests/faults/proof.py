@@ -9,11 +9,14 @@ marked personal data for redaction, which is left out without it. Ends with 1 wh
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.parts import run_parts
+
 PARTS = ("matrix", "fuzzing", "kills", "candidates", "redaction")
 
 
@@ -26,31 +29,10 @@ def main() -> int:
     parser.add_argument("--pii", type=Path, help="marked personal data; see redaction.py")
     parser.add_argument("--chats", type=Path, help="ordinary chats for candidates; see gate_trials.py")
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    held = [part for part in PARTS if part in options.only and not _holds(part, options)]
-    print(f"Did not hold: {', '.join(held)}." if held else "Everything held.")
-    return int(bool(held))
-
-
-def _holds(part: str, options: argparse.Namespace) -> bool:
-    """Run a part, print and keep what it says; return whether it ended well."""
-    command = _command(part, options)
-    if command is None:
-        print(f"## {part}: left out, it lacks its material\n", flush=True)
-        return True
-    print(f"## {part}\n", flush=True)
-    with (options.out / f"{part}.txt").open("w", encoding="utf-8") as kept:
-        running = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8"
-        )
-        assert running.stdout is not None
-        with running.stdout:
-            for line in running.stdout:
-                print(line, end="", flush=True)
-                kept.write(line)
-        status = running.wait()
-    print(flush=True)
-    return status == 0
+    commands = {part: _command(part, options) for part in PARTS if part in options.only}
+    failed = run_parts(options.out, commands)
+    print(f"Did not hold: {', '.join(failed)}." if failed else "Everything held.")
+    return int(bool(failed))
 
 
 def _command(part: str, options: argparse.Namespace) -> list[str] | None:
