@@ -130,10 +130,12 @@ def _read(file: Path, kind: type[_T]) -> tuple[_T, ...]:
 
 
 def agreement(answers: Sequence[str]) -> float:
-    """Return the mean word overlap (F1) of all pairs of answers, in [0, 1]."""
+    """Return the mean word overlap of all pairs of answers, in [0, 1]: the share of the shorter one's words that
+    the longer one has too (the overlap coefficient of Szymkiewicz and Simpson). "8." agrees with a
+    long answer that says so; a model that learnt to answer briefly does not contradict itself."""
     bags = [set(re.findall(r"\w+", a.lower())) for a in answers]
     pairs = [(a, b) for i, a in enumerate(bags) for b in bags[i + 1 :]]
-    scores = [2 * len(a & b) / (len(a) + len(b)) if a or b else 1.0 for a, b in pairs]
+    scores = [len(a & b) / min(len(a), len(b)) if a and b else float(a == b) for a, b in pairs]
     return sum(scores) / len(scores) if scores else 1.0
 
 

@@ -833,7 +833,7 @@ def test_what_strays_early_is_held_tighter_and_may_come_back():
 
     assert (why, steps_of(spectator)) == ("", 6)
     assert_holds(trainer, states[6])
-    assert trainer.state.anchoring == pytest.approx(1.5 * 2 * (0.09 / 0.06))  # it aims at less later
+    assert trainer.state.anchoring == pytest.approx(1.5 * 2 * 2 * (0.05 / 0.04))  # it aims at less later
 
 
 def test_an_anchor_that_was_tightened_pulls_harder():
@@ -850,7 +850,7 @@ def test_an_anchor_that_was_tightened_pulls_harder():
 
 
 def test_what_hardly_strays_is_held_by_fewer_anchors_until_it_strays():
-    kls = [0.05, 0.03, 0.03, 0.05, 0.07, 0.01]
+    kls = [0.05, 0.02, 0.02, 0.03, 0.05, 0.01]
     spectator, options = every_step(6, [6, 5, 4, 3, 2, 1], kls)
     plan = StepPlan((0,), (), (0, 1, 2, 0, 1, 2))
     options["steps"] = [plan] * 6
