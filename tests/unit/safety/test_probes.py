@@ -10,7 +10,7 @@ import pytest
 
 from allie_desktop.domain.errors import AllieError
 from allie_desktop.paths import resource
-from allie_desktop.safety.probes import Probes
+from allie_desktop.safety.probes import Probes, agreement
 from allie_desktop.safety.toxicity import LexiconToxicity
 
 
@@ -102,3 +102,21 @@ def test_no_kind_of_probes_may_be_missing(tmp_path, missing):
     (tmp_path / "probes" / missing).unlink()
     with pytest.raises(AllieError, match=re.escape(missing)):
         Probes.read(tmp_path / "probes")
+
+
+@pytest.mark.parametrize(
+    ("answers", "share"),
+    [
+        (["A week has 7 days.", "a week has 7 days"], 1.0),
+        (["It has 8.", "A spider is an animal, and it has 8 legs."], 1.0),  # brevity is no contradiction
+        (["Mars.", "The planet is called Earth."], 0.0),
+        (["We live on Earth.", "We live on Mars."], 0.75),
+        (["yes", "no", "yes"], 1 / 3),
+        (["", "It is 8."], 0.0),
+        (["", ""], 1.0),
+        (["alone"], 1.0),
+        ([], 1.0),
+    ],
+)
+def test_agreement_is_the_share_of_words_that_the_shorter_answer_has_in_common(answers, share):
+    assert agreement(answers) == pytest.approx(share)
