@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from allie_desktop.domain.json_text import parse_json
+from allie_desktop.domain.tuning import Tuning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,7 @@ class TrainingSummary:
     best_step: int
     curve: tuple[TrainingCurvePoint, ...]
     held_out: tuple[HeldOutPoint, ...]
+    tuning: Tuning | None = None  # None in reports of before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

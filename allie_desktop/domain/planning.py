@@ -89,7 +89,10 @@ class LoraGeometry:
 class Recipe:
     """How to train. Weights of 0 switch a term off (that is how ablations are made)."""
 
-    learning_rate: float = 5e-4
+    learning_rate: float = 8e-4
+    rate_trials: tuple[
+        float, ...
+    ] = ()  # rates to try on a part of the steps; the best takes the place of the one above
     taught_epochs: float = 3.5  # visits of each phrasing of a taught target
     fewest_visits: float = 48.0  # of one taught target in all its phrasings, where it has few of them
     ordinary_epochs: float = 2.0  # visits of each ordinary conversation
@@ -100,7 +103,7 @@ class Recipe:
     weight_decay: float = 0.0
     gradient_clip: float = 1.0
     replay_share: float = 0.25  # of the tokens of a step
-    kl_weight: float = 2.0
+    kl_weight: float = 3.0
     ewc_weight: float = 1.0
     ewc_decay: float = 0.9
     kl_budget: float = 0.08  # nats/token on the general validation part; beyond it the anchor is tightened

@@ -19,7 +19,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ from allie_desktop.domain.events import (
 )
 from allie_desktop.domain.json_text import parse_json
 from allie_desktop.domain.quality import TAUGHT_ORIGINS
+from allie_desktop.domain.tuning import RateTrial, Tuning, chosen_rate
 from allie_desktop.domain.validation import (
     HeldOutPoint,
     TrainingCurvePoint,
@@ -66,7 +67,8 @@ from allie_desktop.learning.memory import (
     peak_memory,
     until_it_fits,
 )
-from allie_desktop.learning.trainer import HeldOut, Material, StepReport, Trainer
+from allie_desktop.learning.rate_trials import trial_steps, tried_rates
+from allie_desktop.learning.trainer import HeldOut, Material, StepReport, Trainer, Watcher
 from allie_desktop.learning.working_time import WorkingTime
 from allie_desktop.resident_memory import HeapTrimmer
 
@@ -75,8 +77,9 @@ if TYPE_CHECKING:
 
     import torch
 
-    from allie_desktop.domain.planning import Plan
+    from allie_desktop.domain.planning import Plan, Recipe
     from allie_desktop.domain.ports import Redactor, ToxicityScorer
+    from allie_desktop.learning.batches import StepPlan
     from allie_desktop.learning.control import Control
     from allie_desktop.models.loading import LoadedBase
     from allie_desktop.safety.probes import Probes
@@ -85,6 +88,8 @@ _log = logging.getLogger(__name__)
 
 _TRAINED = "training.json"
 _CURVE_POINTS = 200
+#: Of the time to prepare, trials of learning rates may go on until so much of it is over.
+_TRIALS_SHARE = 0.75
 
 
 class Session:
@@ -111,6 +116,9 @@ class Session:
         self._attempt.mkdir(parents=True, exist_ok=True)
         self._chat = ChatFormat(loaded.tokenizer)
         self._heap = HeapTrimmer()
+        self._recipe = plan.recipe  # with another learning rate, where one was chosen by trials
+        self._trials: tuple[RateTrial, ...] = ()
+        self._preparations = 5 if plan.recipe.rate_trials else 4
         self._seconds = self._read_seconds()
         self._curve: list[TrainingCurvePoint] = []
         self._held_out: list[HeldOutPoint] = []
@@ -120,7 +128,7 @@ class Session:
 
     def run(self) -> None:
         """Do the whole attempt; raises StopRequestedError after leaving a checkpoint."""
-        with self._phase("prepare", total=4):
+        with self._phase("prepare", total=self._preparations):
             self._prepare()
         if self._read_trained() is None:
             with self._phase("train", total=len(self._steps)):
@@ -144,7 +152,7 @@ class Session:
             cpu=device.type == "cpu",
         )
         self._general = self._general_set()
-        self._note(1, 4, "the base model's own questions and answers")
+        self._note(1, self._preparations, "the base model's own questions and answers")
         self._adapter = Adapter(self._loaded.model, plan.geometry, plan.seed)
         if self._size.checkpointing or recipe.gradient_checkpointing:
             self._adapter.model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -165,14 +173,15 @@ class Session:
             lanes=self._lanes,
         )
         self._encode()
-        self._note(2, 4, "what will be learnt")
+        self._note(2, self._preparations, "what will be learnt")
         self._adapter.set_state(self._base_state)
         self._general_hidden = self._evaluator.hidden(self._general.train)
         self._held_hidden = self._evaluator.hidden(self._general.holdout[::2])
         self._adapter.set_state(self._active_state)
-        self._note(3, 4, "what the base model answers")
+        self._note(3, self._preparations, "what the base model answers")
         self._penalty = self._ewc()
-        self._note(4, 4, "what must not be forgotten")
+        self._note(4, self._preparations, "what must not be forgotten")
+        self._tune()
 
     def _general_set(self) -> GeneralSet:
         recipe = self._plan.recipe
@@ -233,9 +242,8 @@ class Session:
         )
         # Sequences are as long as the memory allowed. Where there is more or less of it now, the steps are
         # others, and a checkpoint of the former ones is of no use.
-        self._checkpoints = CheckpointFolder(
-            self._attempt / "checkpoints", f"{plan.digest} {length} {len(self._steps)}"
-        )
+        self._run_key = f"{plan.digest} {length} {len(self._steps)}"
+        self._checkpoints = CheckpointFolder(self._attempt / "checkpoints", self._run_key)
 
     def _step_tokens(self, taught: Iterable[Sequence[int]], ordinary: Sequence[int]) -> int:
         """Return the tokens of one optimizer step."""
@@ -278,16 +286,50 @@ class Session:
             fisher = made
         return EwcPenalty(fisher, self._active_state, self._adapter.scaling, recipe.ewc_weight)
 
-    # -- train ---------------------------------------------------------------------------------------
+    def _tune(self) -> None:
+        """Choose the learning rate by trials, where the plan wishes for them and training did not begin yet."""
+        recipe = self._recipe
+        if not recipe.rate_trials or self._read_trained() is not None:
+            return
+        # A run that has a checkpoint goes on with the rate that it began with.
+        has_begun = self._checkpoints.newest() is not None
+        self._trials = tried_rates(
+            recipe.rate_trials,
+            self._tried,
+            folder=self._attempt,
+            key=self._run_key,
+            may_go_on=lambda: not has_begun and self.has_time_for_trials(),
+        )
+        self._adapter.set_state(self._active_state)
+        if self._trials:
+            self._recipe = replace(recipe, learning_rate=chosen_rate(self._trials, recipe.kl_budget))
+        self._note(5, self._preparations, f"a learning rate of {self._recipe.learning_rate:g}")
 
-    def _train(self) -> None:
-        recipe = self._plan.recipe
-        self._trainer = Trainer(
+    def _tried(self, rate: float) -> RateTrial | None:
+        self._adapter.set_state(self._active_state)
+        watcher = _TrialWatcher(self, f"which learning rate suits the model: {rate:g}")
+        steps = self._steps[: trial_steps(len(self._steps))]
+        why = self._trainer_of(steps, replace(self._recipe, learning_rate=rate, evaluations=1), watcher).run()
+        if watcher.held is None or (why and not self.has_time_for_trials()):
+            return None
+        return RateTrial(learning_rate=rate, loss=watcher.held.objective, kl=watcher.held.kl)
+
+    def has_time_for_trials(self) -> bool:
+        """Return whether there is time left to prepare for trying another step."""
+        spent = self._seconds.get("prepare", 0.0) + self._time.seconds() - self._phase_started
+        return spent < _TRIALS_SHARE * self._plan.budget.prepare_seconds
+
+    def note_trial(self, what: str) -> None:
+        """Tell that a trial took a step."""
+        self._note(4, self._preparations, what)
+
+    def _trainer_of(self, steps: Sequence[StepPlan], recipe: Recipe, watcher: Watcher) -> Trainer:
+        return Trainer(
             self._adapter,
             Material(self._new, self._replay, self._general.train, self._general_hidden),
-            self._steps,
+            steps,
             recipe,
-            self,
+            watcher,
             pad_token=self._loaded.tokenizer.pad_token_id,
             opening=self._chat.opening(),
             tokens_per_pass=self._size.tokens,
@@ -295,6 +337,11 @@ class Session:
             kl_budget=recipe.kl_budget,
             lanes=self._lanes,
         )
+
+    # -- train ---------------------------------------------------------------------------------------
+
+    def _train(self) -> None:
+        self._trainer = self._trainer_of(self._steps, self._recipe, self)
         saved = self._checkpoints.newest()
         if saved is not None:
             self._trainer.restore(saved)
@@ -357,6 +404,14 @@ class Session:
             self._write_checkpoint()
 
     def evaluate(self, step: int) -> HeldOut:
+        """Measure what is held out from training and from the gate, and tell."""
+        held = self.measured()
+        self._held_out.append(HeldOutPoint(step=step, loss=held.objective, kl=held.kl))
+        best = held.objective < self._trainer.state.best_objective
+        self._control.send(HeldOutMeasured(step=step, loss=held.objective, kl=held.kl, best=best))
+        return held
+
+    def measured(self) -> HeldOut:
         """Measure what is held out from training and from the gate."""
         parts = [
             sum(losses) / len(losses)
@@ -369,11 +424,7 @@ class Session:
         kls = self._evaluator.divergences(
             self._evaluator.hidden(self._general.holdout[::2]), self._held_hidden
         )
-        held = HeldOut(sum(parts) / len(parts), sum(kls) / len(kls) if kls else 0.0)
-        self._held_out.append(HeldOutPoint(step=step, loss=held.objective, kl=held.kl))
-        best = held.objective < self._trainer.state.best_objective
-        self._control.send(HeldOutMeasured(step=step, loss=held.objective, kl=held.kl, best=best))
-        return held
+        return HeldOut(sum(parts) / len(parts), sum(kls) / len(kls) if kls else 0.0)
 
     def out_of_time(self) -> bool:
         """Return whether the plan's time for training is over."""
@@ -408,6 +459,7 @@ class Session:
             best_step=state.best_step,
             curve=tuple(self._curve),
             held_out=tuple(self._held_out),
+            tuning=Tuning(learning_rate=self._recipe.learning_rate, trials=self._trials),
         )
         scratch = self._attempt / "trained.writing"
         shutil.rmtree(scratch, ignore_errors=True)
@@ -423,6 +475,9 @@ class Session:
             numbers = parse_json((self._attempt / "trained" / _TRAINED).read_text("utf-8"))
             numbers["curve"] = tuple(TrainingCurvePoint(**p) for p in numbers["curve"])
             numbers["held_out"] = tuple(HeldOutPoint(**p) for p in numbers["held_out"])
+            if (tuning := numbers.get("tuning")) is not None:
+                trials = tuple(RateTrial(**trial) for trial in tuning["trials"])
+                numbers["tuning"] = Tuning(learning_rate=tuning["learning_rate"], trials=trials)
             return TrainingSummary(**numbers)
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -517,3 +572,27 @@ class Session:
         temporary = self._attempt / "seconds.writing"
         temporary.write_text(json.dumps(self._seconds), "utf-8")
         os.replace(temporary, self._attempt / "seconds.json")
+
+
+class _TrialWatcher:
+    """A :class:`learning.trainer.Watcher` of a trial: it tells how far it is and keeps nothing."""
+
+    def __init__(self, session: Session, what: str) -> None:
+        self._session, self._what = session, what
+        self.held: HeldOut | None = None
+
+    def between_passes(self) -> None:
+        self._session.between_passes()
+
+    def after_step(self, report: StepReport) -> None:
+        self._session.note_trial(f"{self._what}, step {report.step}")
+
+    def evaluate(self, step: int) -> HeldOut:  # noqa: ARG002 - a trial is measured once, at its end
+        self.held = self._session.measured()
+        return self.held
+
+    def out_of_time(self) -> bool:
+        return not self._session.has_time_for_trials()
+
+    def pass_halved(self, tokens_per_pass: int) -> None:
+        self._session.pass_halved(tokens_per_pass)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from typing import Any
 
+from allie_desktop.domain.lifecycle import Episode, EpisodeState
 from allie_desktop.domain.planning import Recipe
+from allie_desktop.domain.tuning import RateTrial, Tuning
 from allie_desktop.domain.validation import Judgement, PairedMeasure, WorkerReport
 
 #: Numbers of the orchestrator's own in an episode's metrics; not for people.
@@ -25,17 +28,48 @@ _TRAINING = (
 )
 
 
-def metrics_of(report: WorkerReport, judgement: Judgement, recipe: Recipe) -> dict[str, object]:
+def metrics_of(
+    report: WorkerReport, judgement: Judgement, recipe: Recipe, base_sha256: str = ""
+) -> dict[str, object]:
     """Return JSON types only: ``measures`` by name (means under base, active and candidate, with unit and
-    number of items), ``checks`` of the gate, ``training``, and the ``recipe`` that was used in the end.
-    A number that is not finite is None."""
+    number of items), ``checks`` of the gate, ``training``, the ``recipe`` that was used in the end, the ``base`` and
+    how the learning rate was found (``tuning``). A number that is not finite is None."""
     training = asdict(report.training)
+    tuning = report.training.tuning
+    if tuning is not None:
+        recipe = replace(recipe, learning_rate=tuning.learning_rate)
     return {
+        "base": base_sha256,
+        "tuning": tuning
+        and {"learning_rate": tuning.learning_rate, "trials": [asdict(trial) for trial in tuning.trials]},
         "measures": {name: _means(measure) for name, measure in report.measurements.paired.items()},
         "checks": [_finite(asdict(check)) for check in judgement.checks],
         "training": _finite({key: training[key] for key in _TRAINING}),
         "recipe": _finite(asdict(recipe)),
     }
+
+
+def tunings_of(episodes: Iterable[Episode], base_sha256: str) -> list[Tuning]:
+    """Return how the learning rates of completed episodes with a base model were found, in the order given; what
+    cannot be read is left out."""
+    found = (
+        _tuning(episode.metrics.get("tuning"))
+        for episode in episodes
+        if episode.state is EpisodeState.COMPLETED and episode.metrics.get("base") == base_sha256
+    )
+    return [one for one in found if one is not None]
+
+
+def _tuning(document: Any) -> Tuning | None:
+    try:
+        rate = float(document["learning_rate"])
+        trials = tuple(
+            RateTrial(**{name: float(trial[name]) for name in ("learning_rate", "loss", "kl")})
+            for trial in document["trials"]
+        )
+    except (TypeError, KeyError, ValueError, OverflowError):
+        return None
+    return Tuning(learning_rate=rate, trials=trials) if math.isfinite(rate) and rate > 0 else None
 
 
 def for_people(metrics: Mapping[str, object]) -> dict[str, object]:
@@ -62,7 +96,10 @@ def _mean(numbers: tuple[float, ...]) -> float | None:
 
 
 def _finite(values: dict[str, object]) -> dict[str, object]:
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in values.items()
-    }
+    return {key: _json(value) for key, value in values.items()}
+
+
+def _json(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_json(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -12,10 +12,15 @@ from allie_desktop.domain.errors import HeldError
 from allie_desktop.domain.planning import BaseModel, Budget, LoraGeometry, Plan, Recipe
 from allie_desktop.domain.ports import Clock, EpisodeRepository, ReplayRepository
 from allie_desktop.domain.preferences import BYTES_PER_GB, Preferences
+from allie_desktop.domain.tuning import next_tuning
+from allie_desktop.services.episode_metrics import tunings_of
 from allie_desktop.services.planner import PlanLimits, Planner
 from allie_desktop.services.quarantine import HELD_BACK, Quarantine
 
 _SHARE_HELD_OUT = 0.1  # of the replay buffer
+_EPISODES_REMEMBERED = (
+    100  # looked at for the learning rate; some ended without one, or had another base model
+)
 
 
 def recipe_of(preferences: Preferences) -> Recipe:
@@ -98,10 +103,16 @@ class EpisodePlanner:
             base=self._base,
             parent=parent,
             geometry=LoraGeometry(),
-            recipe=recipe_of(preferences),
+            recipe=self._tuned(recipe_of(preferences)),
             budget=budget_of(preferences),
             limits=limits_of(preferences),
         )
+
+    def _tuned(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with the learning rate that suited the base model so far, and those to try."""
+        known = tunings_of(self._episodes.latest(limit=_EPISODES_REMEMBERED), self._base.sha256)
+        rate, trials = next_tuning(known, recipe.learning_rate)
+        return replace(recipe, learning_rate=rate, rate_trials=trials)
 
     def update_replay(self, plan: Plan) -> None:
         """Bring the replay buffer up to date after ``plan`` was learnt; doing it again changes nothing."""

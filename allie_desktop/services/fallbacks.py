@@ -9,7 +9,7 @@ time budget             half the visits of every example, half the general promp
 crash, lost, internal   first the same again from its checkpoint; then as if out of memory
 ======================  ====================================================================
 
-The last attempt is made with plain LoRA, replay and the KL anchor, without EWC. The anchor stays: without
+None of them tries learning rates again. The last attempt is made with plain LoRA, replay and the KL anchor, without EWC. The anchor stays: without
 it a model drifts by a nat a token, more than ten times what the gate lets through, so that such an attempt
 could not be deployed and would only cost an hour.
 
@@ -45,7 +45,7 @@ def next_recipe(recipe: Recipe, failure: Failure, *, failures: int, attempts_lef
         return None
     if failure in _UNEXPLAINED and failures == 1:
         return recipe
-    careful = _careful(recipe, failure)
+    careful = replace(_careful(recipe, failure), rate_trials=())
     if attempts_left == 1:
         careful = replace(careful, ewc_weight=0.0)
     return None if careful == recipe else careful

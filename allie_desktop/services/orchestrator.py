@@ -241,7 +241,10 @@ class Orchestrator:
         self._deployment.unlearn()
         active = self._versions.pointer().active
         parent = None if active == BASE else active
-        plan = self._files.seal(self._plan(parent=parent, now=self._clock.now()))
+        plan = self._plan(parent=parent, now=self._clock.now())
+        if asked:  # the person waits, and trials take time
+            plan = replace(plan, recipe=replace(plan.recipe, rate_trials=()))
+        plan = self._files.seal(plan)
         material = material_digest(plan)
         if not forced and material in self._turned_down():
             raise HeldError(
@@ -352,7 +355,10 @@ class Orchestrator:
             story.episode,
             verdict=judgement.verdict.value,
             reasons=judgement.reasons,
-            metrics={**story.episode.metrics, **metrics_of(report, judgement, trained.recipe)},
+            metrics={
+                **story.episode.metrics,
+                **metrics_of(report, judgement, trained.recipe, plan.base.sha256),
+            },
         )
         self._episodes.update(episode)
         if judgement.verdict is not Verdict.DEPLOY:

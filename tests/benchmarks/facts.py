@@ -189,8 +189,9 @@ def mean(values: list[float]) -> float:
     return sum(values) / len(values) if values else float("nan")
 
 
-def run_arm(name: str, arguments: argparse.Namespace, home: Path) -> dict[str, Any]:
-    """Run one arm; return its figures."""
+def run_arm(name: str, arguments: argparse.Namespace, home: Path, ends: float) -> dict[str, Any] | None:
+    """Run one arm, or go on with it where ``home`` has its first episodes; return its figures, None when the monotonic
+    clock was past ``ends`` before its last episode began."""
     facts = [json.loads(line) for line in arguments.facts.read_text("utf-8").splitlines()]
     if len(facts) < FACTS_AN_EPISODE * arguments.episodes:
         raise SystemExit(
@@ -200,8 +201,16 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path) -> dict[str, A
     spare, chats = chats[-HELD_OUT_CHATS:], chats[:-HELD_OUT_CHATS]
     share = min(arguments.chats_an_episode, len(chats) // arguments.episodes)
     changes = ARMS[name] | {k: float(v) for k, v in (pair.split("=") for pair in arguments.set)}
+    record = home / "figures.json"
     figures: dict[str, Any] = {"arm": name, "episodes": []}
-    for number in range(arguments.episodes):
+    if record.exists():
+        figures = json.loads(record.read_text("utf-8"))
+    for number in range(len(figures["episodes"]), arguments.episodes):
+        if time.monotonic() > ends:
+            print(
+                f"{name}: {number} of {arguments.episodes} episodes; call it again to go on.", file=sys.stderr
+            )
+            return None
         known = facts[: FACTS_AN_EPISODE * (number + 1)]
         file = home / f"episode-{number}.jsonl"
         file.write_text(
@@ -237,14 +246,15 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path) -> dict[str, A
                 "unseen": [mean(right["unseen"][3 * i : 3 * i + 30]) for i in range(0, len(known), 10)],
             }
             figures["episodes"].append(episode)
+            record.write_text(json.dumps(figures), "utf-8")
             print(f"{name} episode {number + 1}: {json.dumps(episode)}", file=sys.stderr, flush=True)
-            if number == arguments.episodes - 1:
-                program.unload_engine()
-                figures["held_out"] = held_out(program, version, spare)
-                print(f"{name} held out: {figures['held_out']}", file=sys.stderr, flush=True)
-                if arguments.text:
-                    figures["perplexity"] = perplexity(program, version, arguments.text)
-                    print(f"{name} perplexity: {figures['perplexity']}", file=sys.stderr, flush=True)
+    with Arm(open_demo(home), changes) as program:
+        version = figures["episodes"][-1]["version"]
+        figures["held_out"] = held_out(program, version, spare)
+        print(f"{name} held out: {figures['held_out']}", file=sys.stderr, flush=True)
+        if arguments.text:
+            figures["perplexity"] = perplexity(program, version, arguments.text)
+            print(f"{name} perplexity: {figures['perplexity']}", file=sys.stderr, flush=True)
     return figures
 
 
@@ -285,15 +295,19 @@ def main() -> None:
     parser.add_argument("--chats-an-episode", type=int, default=45)
     parser.add_argument("--text", type=Path, help="plain text for perplexity, e.g. of WikiText-2")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="change the recipe")
-    parser.add_argument("--home", type=Path, help="keep the arms' homes here")
+    parser.add_argument("--home", type=Path, help="keep the arms' homes here, and go on with what is there")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no episode after so long")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
     results = []
+    ends = time.monotonic() + 60 * arguments.minutes
     for name in arguments.arms.split(","):
         with tempfile.TemporaryDirectory() as scratch:
             home = (arguments.home or Path(scratch)) / name.replace("+", "-")
             home.mkdir(parents=True, exist_ok=True)
-            results.append(run_arm(name, arguments, home))
+            found = run_arm(name, arguments, home, ends)
+            if found is not None:
+                results.append(found)
             if arguments.json:
                 machine = {"machine": platform.platform(), "cores": os.cpu_count(), "python": sys.version}
                 arguments.json.write_text(json.dumps({**machine, "arms": results}, indent=2), "utf-8")

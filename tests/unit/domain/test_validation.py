@@ -563,6 +563,26 @@ def test_the_reason_for_shorter_replies_is_said():
     )
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "of_base", "verdict"),
+    [
+        (6.0, 20.0, 22.0, Verdict.DEPLOY),
+        (6.0, 44.0, 22.0, Verdict.DEPLOY),
+        (6.0, 45.0, 22.0, Verdict.REJECT),
+        (30.0, 4.0, 8.0, Verdict.DEPLOY),
+        (30.0, 3.0, 8.0, Verdict.REJECT),
+    ],
+)
+def test_replies_may_be_as_long_again_as_those_of_the_base_model(before, now, of_base, verdict):
+    lengths = measure("length", [before] * 16, [now] * 16, base=[of_base] * 16)
+    judgement = judge(honest(length=lengths), seed=1)
+    assert judgement.verdict is verdict
+    if verdict is Verdict.DEPLOY:
+        assert check_named(judgement, "length").words == (
+            f"Replies are {now:.0f} words long, {before:.0f} before and {of_base:.0f} of the base model."
+        )
+
+
 def test_replies_between_what_they_were_and_what_was_learnt_are_on_the_way():
     measurements = replace(
         honest(length=measure("length", [30.0] * 16, [11.0] * 16)),
