@@ -194,6 +194,9 @@ def training_facts(report: WorkerReport) -> Iterator[str]:
     yield f"{training.steps:,} of {training.planned_steps:,} steps, the best was step {training.best_step:,}"
     if training.stopped_early:
         yield f"ended early: {training.stopped_early}"
+    if training.tuning is not None and training.tuning.trials:
+        tried = ", ".join(f"{trial.learning_rate:g}" for trial in training.tuning.trials)
+        yield f"learning rate {training.tuning.learning_rate:g}, the best of those tried ({tried})"
     yield f"{training.tokens:,} tokens at {training.tokens_per_second:,.0f} tokens a second"
     yield f"on {training.device} in {training.dtype}, at most {_gigabytes(training.peak_memory_bytes)} of memory"
     for phase, seconds in report.seconds.items():

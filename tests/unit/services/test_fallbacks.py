@@ -65,6 +65,14 @@ def test_there_is_no_use_in_repeating_what_will_fail_again(failure: Failure) -> 
     assert next_recipe(RECIPE, failure, failures=1, attempts_left=2) is None
 
 
+@pytest.mark.parametrize("failure", ["out_of_memory", "unstable", "time_budget"])
+def test_learning_rates_are_tried_in_the_first_attempt_alone(failure: Failure) -> None:
+    recipe = next_recipe(replace(RECIPE, rate_trials=(1e-4, 1e-3)), failure, failures=1, attempts_left=2)
+
+    assert recipe is not None
+    assert recipe.rate_trials == ()
+
+
 def test_there_is_no_attempt_after_the_last() -> None:
     assert next_recipe(RECIPE, "out_of_memory", failures=3, attempts_left=0) is None
     assert next_recipe(RECIPE, "crashed", failures=1, attempts_left=0) is None

@@ -356,6 +356,18 @@ def test_out_of_memory_is_tried_again_with_half(stage: Stage) -> None:
     assert result.metrics["recipe"]["batch_tokens"] == second.batch_tokens  # type: ignore[index]
 
 
+def test_nobody_waits_for_trials_of_learning_rates(stage: Stage) -> None:
+    worker = with_scripts(stage, succeed)
+    stage.plan_changes = {"recipe": Recipe(rate_trials=(1e-4, 1e-3))}
+    stage.orchestrator.run_episode("it was night")
+    stage.conversation_ids = ("c3",)
+    stage.orchestrator.run_episode("the person said so", forced=True)
+    stage.conversation_ids = ("c4",)
+    stage.orchestrator.run_episode("the person waits", asked=True)
+
+    assert [plan.recipe.rate_trials for plan in worker.plans] == [(1e-4, 1e-3), (), ()]
+
+
 def test_a_fallback_attempt_has_a_plan_and_a_digest_of_its_own(stage: Stage) -> None:
     worker = with_scripts(stage, fail("unstable"), succeed)
     stage.orchestrator.run_episode("because")

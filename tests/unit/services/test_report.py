@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.planning import BaseModel, Budget, Example, LoraGeometry, Message, Plan, Recipe
 from allie_desktop.domain.quality import TargetOrigin
+from allie_desktop.domain.tuning import RateTrial, Tuning
 from allie_desktop.domain.validation import (
     AnswerSample,
     Check,
@@ -333,6 +334,14 @@ def test_hostile_texts_cannot_steer_a_terminal_or_break_out_of_the_markdown():
 def test_the_same_report_gives_the_same_page_and_text():
     assert render_html(REPORT, DEPLOYED, PLAN) == render_html(REPORT, DEPLOYED, PLAN)
     assert render_text(REPORT, DEPLOYED, PLAN) == render_text(REPORT, DEPLOYED, PLAN)
+
+
+def test_a_learning_rate_that_was_tried_out_is_told():
+    trials = tuple(RateTrial(learning_rate=rate, loss=1.0, kl=0.0) for rate in (4e-4, 8e-4))
+    tuned = replace(REPORT.training, tuning=Tuning(learning_rate=8e-4, trials=trials))
+    words = "learning rate 0.0008, the best of those tried (0.0004, 0.0008)"
+    assert words in render_text(replace(REPORT, training=tuned), DEPLOYED, PLAN)
+    assert "learning rate" not in render_text(REPORT, DEPLOYED, PLAN)
 
 
 def test_a_report_with_next_to_nothing_in_it_still_reads():
