@@ -105,7 +105,7 @@ def tray(folder: Path, seconds: float, _: argparse.Namespace) -> Iterator[Footpr
     from tests.gui.tray_stage import TrayStage
 
     resolve_base("starter", folder)
-    training = ["started", "prepare", "train", *["step"] * 4000, "validate", "candidate"]
+    training = ["started", "prepare", "train", "pace:3"]  # seconds from step to step, as of a real worker
     for state, options, real in (
         ("at rest", {"preferences": {"consent_given": True}}, True),
         ("beside an episode", {"acts": [training]}, False),

@@ -255,6 +255,11 @@ class Worker:
             _burn(0.02)
             self.obey(wait=False)
 
+    def do_pace(self, seconds: str) -> None:
+        while True:
+            self.do_step("")
+            time.sleep(float(seconds))
+
     def do_deaf(self, _: str) -> None:
         while True:
             signal.pause()
