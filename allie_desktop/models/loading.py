@@ -7,6 +7,7 @@ takes a second instead of twenty, and training sees the same weights as the chat
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import shutil
@@ -21,6 +22,8 @@ from safetensors import SafetensorError
 from allie_desktop.domain.errors import CorruptModelError, MissingChatTemplateError, ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
 
     from allie_desktop.domain.planning import BaseModel
@@ -174,7 +177,8 @@ def unpacked(base: BaseModel, cache: Path, dtype: torch.dtype) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=folder.name + ".", dir=folder.parent))
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # its progress bar cannot be switched off
+        # Its progress bar cannot be switched off.
+        with contextlib.redirect_stderr(io.StringIO()), _reading_once():
             tokenizer = transformers.AutoTokenizer.from_pretrained(
                 source.parent, gguf_file=source.name, local_files_only=True
             )
@@ -204,6 +208,20 @@ def unpacked(base: BaseModel, cache: Path, dtype: torch.dtype) -> Path:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder
+
+
+@contextlib.contextmanager
+def _reading_once() -> Iterator[None]:
+    """Let transformers read a GGUF file once. By itself it reads all of its words for the tokenizer, the configuration
+    and the weights, and makes the list of tensors' names for each module anew: half of the time in all."""
+    import gguf
+
+    before = gguf.GGUFReader, gguf.get_tensor_name_map
+    gguf.GGUFReader, gguf.get_tensor_name_map = map(functools.cache, before)
+    try:
+        yield
+    finally:
+        gguf.GGUFReader, gguf.get_tensor_name_map = before
 
 
 def _quiet_transformers() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 
@@ -209,6 +210,26 @@ def test_a_gguf_file_that_was_damaged_since_is_a_sentence_and_leaves_nothing(ggu
         load_base(base, cache=cache, device="cpu", dtype=torch.float32)
     assert caught.value.message.startswith("The model file Tiny-Chat.gguf could not be read: ")
     assert list((cache / "bases").iterdir()) == []
+
+
+def test_unpacking_reads_the_file_once_and_leaves_the_library_as_it_was(gguf, cache, monkeypatch):
+    library = importlib.import_module("gguf")
+    reader, names, read = library.GGUFReader, library.get_tensor_name_map, []
+
+    def counted(path):
+        read.append(path)
+        return reader(path)
+
+    base = resolve_base(str(gguf), cache)
+    monkeypatch.setattr(library, "GGUFReader", counted)
+    load_base(base, cache=cache, device="cpu", dtype=torch.float32)
+    assert len(read) == 1
+    assert (library.GGUFReader, library.get_tensor_name_map) == (counted, names)
+
+    monkeypatch.setattr(loading.os, "replace", None)  # it fails at its very end
+    with pytest.raises(ModelError):
+        load_base(base, cache=cache / "another", device="cpu", dtype=torch.float32)
+    assert (library.GGUFReader, library.get_tensor_name_map) == (counted, names)
 
 
 def test_a_disk_that_is_full_is_a_sentence_and_leaves_nothing(gguf, cache, monkeypatch):
