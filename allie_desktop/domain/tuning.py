@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 #: From one rate to the next that is tried.
 _STEP = 2.0
-#: No rate is further from the recipe's own than this many times.
-_FURTHEST = 8.0
-#: A higher rate must be better by this share of the loss: the shorter a run, the better it likes high ones.
+#: In parts of the recipe's own rate, no rate is lower or higher. A trial is short, and the shorter a run, the better it
+#: likes high rates; the recipe's suits a small model, and larger ones want lower ones.
+_LOWEST, _HIGHEST = 1 / 8, 2.0
+#: A higher rate must be better by this share of the loss.
 _CLEARLY = 0.02
 #: After so many episodes without a trial there is one again.
 TRIED_AGAIN_AFTER = 20
@@ -59,7 +60,7 @@ def next_tuning(known: Sequence[Tuning], default: float) -> tuple[float, tuple[f
     ``known`` are the tunings of the latest episodes with the same base model, newest first; ``default`` is the rate
     of the recipe. A rate stands when the next lower and the next higher one were tried too.
     """
-    low, high = default / _FURTHEST, default * _FURTHEST
+    low, high = default * _LOWEST, default * _HIGHEST
     rate = min(max(known[0].learning_rate, low), high) if known else default
     tried = [t.learning_rate for one in known[:TRIED_AGAIN_AFTER] for t in one.trials]
     missing = [

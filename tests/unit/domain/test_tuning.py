@@ -39,7 +39,7 @@ def best_of(valley: float, rates: tuple[float, ...]) -> Tuning:
     return Tuning(learning_rate=chosen_rate(trials, 1.0), trials=trials)
 
 
-@pytest.mark.parametrize("valley", [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
+@pytest.mark.parametrize("valley", [0.5, 1.0, 2.0, 4.0, 8.0])
 def test_trials_walk_to_the_best_rate_and_end(valley):
     known: list[Tuning] = []
     episodes_with_trials = 0
@@ -51,19 +51,20 @@ def test_trials_walk_to_the_best_rate_and_end(valley):
     assert episodes_with_trials <= 4
 
 
-def test_no_rate_is_further_from_the_recipes_own_than_eightfold():
+@pytest.mark.parametrize(("valley", "end"), [(1000.0, 8.0), (0.001, 0.5)])
+def test_rates_stay_between_an_eighth_and_twice_the_recipes_own(valley, end):
     known: list[Tuning] = []
     for _ in range(12):
         rate, rates = next_tuning(known, 4.0)
-        assert all(0.5 <= one <= 32.0 for one in rates)
-        known.insert(0, best_of(1000.0, rates) if rates else Tuning(learning_rate=rate))
-    assert known[0].learning_rate == 32.0
-    assert next_tuning([Tuning(learning_rate=900.0)], 4.0)[0] == 32.0
+        assert all(0.5 <= one <= 8.0 for one in rates)
+        known.insert(0, best_of(valley, rates) if rates else Tuning(learning_rate=rate))
+    assert known[0].learning_rate == end
+    assert next_tuning([Tuning(learning_rate=valley)], 4.0)[0] == end
 
 
 def test_a_rate_that_stands_is_remembered_and_looked_at_again_much_later():
-    settled = best_of(8.0, (4.0, 8.0, 16.0))
-    quiet = [Tuning(learning_rate=8.0)]
-    assert next_tuning([settled], 4.0) == (8.0, ())
-    assert next_tuning([*quiet * (TRIED_AGAIN_AFTER - 1), settled], 4.0) == (8.0, ())
-    assert next_tuning([*quiet * TRIED_AGAIN_AFTER, settled], 4.0) == (8.0, (4.0, 8.0, 16.0))
+    settled = best_of(2.0, (1.0, 2.0, 4.0))
+    quiet = [Tuning(learning_rate=2.0)]
+    assert next_tuning([settled], 4.0) == (2.0, ())
+    assert next_tuning([*quiet * (TRIED_AGAIN_AFTER - 1), settled], 4.0) == (2.0, ())
+    assert next_tuning([*quiet * TRIED_AGAIN_AFTER, settled], 4.0) == (2.0, (1.0, 2.0, 4.0))
