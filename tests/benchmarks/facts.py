@@ -74,9 +74,7 @@ class Arm(Program):
 
             def __call__(self, **arguments: Any) -> Any:
                 plan = inner(**arguments)
-                recipe = (
-                    dataclasses.replace(plan.recipe, kl_budget=1e9, **changes) if changes else plan.recipe
-                )
+                recipe = dataclasses.replace(plan.recipe, **changes)
                 plan = dataclasses.replace(plan, recipe=recipe)
                 return plan if recipe.replay_share > 0 else dataclasses.replace(plan, replay=())
 
@@ -200,7 +198,10 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path, ends: float) -
     chats = [json.loads(line) for line in arguments.chats.read_text("utf-8").splitlines() if line.strip()]
     spare, chats = chats[-HELD_OUT_CHATS:], chats[:-HELD_OUT_CHATS]
     share = min(arguments.chats_an_episode, len(chats) // arguments.episodes)
-    changes = ARMS[name] | {k: float(v) for k, v in (pair.split("=") for pair in arguments.set)}
+    # What leaves parts out would not keep to the budget, and is to show how far it strays.
+    changes = ({**ARMS[name], "kl_budget": 1e9} if ARMS[name] else {}) | {
+        k: float(v) for k, v in (pair.split("=") for pair in arguments.set)
+    }
     record = home / "figures.json"
     figures: dict[str, Any] = {"arm": name, "episodes": []}
     if record.exists():
