@@ -242,15 +242,19 @@ class Gate:
         if before == 0 or shortest <= now / before <= longest:
             yield _check("length", "ok", f"{words}.", now - before)
             return
+
+        def is_between(other: float) -> bool:
+            return shortest * min(before, other) <= now <= longest * max(before, other)
+
         of_base = median(measure.base)
         # A version may have become brief; one that goes back to what the model is by itself has not lost anything.
-        if shortest * min(before, of_base) <= now <= longest * max(before, of_base):
+        if is_between(of_base):
             yield _check("length", "ok", f"{words} and {of_base:.0f} of the base model.", now - before)
             return
         targets = [len(s.reference.split()) for s in self._measurements.samples if s.reference.strip()]
         learnt = median(targets) if targets else before
         # Anywhere between what it was and what it learnt from is on the way.
-        if shortest * min(before, learnt) <= now <= longest * max(before, learnt):
+        if is_between(learnt):
             likeness = "like" if shortest <= now / learnt <= longest else "nearer to"
             words = f"{words}, {likeness} the {learnt:.0f} words of what it learnt from."
             yield _check("length", "ok", words, now - before)

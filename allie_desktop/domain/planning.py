@@ -90,9 +90,7 @@ class Recipe:
     """How to train. Weights of 0 switch a term off (that is how ablations are made)."""
 
     learning_rate: float = 8e-4
-    rate_trials: tuple[
-        float, ...
-    ] = ()  # rates to try on a part of the steps; the best takes the place of the one above
+    rate_trials: tuple[float, ...] = ()  # tried on a part of the steps; the best replaces the above
     taught_epochs: float = 3.5  # visits of each phrasing of a taught target
     fewest_visits: float = 48.0  # of one taught target in all its phrasings, where it has few of them
     ordinary_epochs: float = 2.0  # visits of each ordinary conversation

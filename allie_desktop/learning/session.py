@@ -291,14 +291,13 @@ class Session:
         recipe = self._recipe
         if not recipe.rate_trials or self._read_trained() is not None:
             return
-        # A run that has a checkpoint goes on with the rate that it began with.
-        has_begun = self._checkpoints.newest() is not None
         self._trials = tried_rates(
             recipe.rate_trials,
             self._tried,
             folder=self._attempt,
             key=self._run_key,
-            may_go_on=lambda: not has_begun and self.has_time_for_trials(),
+            # Training that has begun goes on as it began.
+            may_go_on=lambda: self.has_time_for_trials() and self._checkpoints.newest() is None,
         )
         self._adapter.set_state(self._active_state)
         if self._trials:

@@ -18,9 +18,8 @@ from allie_desktop.services.planner import PlanLimits, Planner
 from allie_desktop.services.quarantine import HELD_BACK, Quarantine
 
 _SHARE_HELD_OUT = 0.1  # of the replay buffer
-_EPISODES_REMEMBERED = (
-    100  # looked at for the learning rate; some ended without one, or had another base model
-)
+#: Looked at for the learning rate; some of them ended without one, or had another base model.
+_EPISODES_REMEMBERED = 100
 
 
 def recipe_of(preferences: Preferences) -> Recipe:

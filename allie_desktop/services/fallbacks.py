@@ -9,9 +9,9 @@ time budget             half the visits of every example, half the general promp
 crash, lost, internal   first the same again from its checkpoint; then as if out of memory
 ======================  ====================================================================
 
-None of them tries learning rates again. The last attempt is made with plain LoRA, replay and the KL anchor, without EWC. The anchor stays: without
-it a model drifts by a nat a token, more than ten times what the gate lets through, so that such an attempt
-could not be deployed and would only cost an hour.
+None of them tries learning rates again. The last attempt is made with plain LoRA, replay and the KL anchor,
+without EWC. The anchor stays: without it a model drifts by a nat a token, more than ten times what the gate lets
+through, so that such an attempt could not be deployed and would only cost an hour.
 
 Bad data, an unusable model and a used-up disk budget fail the same way again, and are not retried.
 """

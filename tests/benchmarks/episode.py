@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -32,6 +31,7 @@ from allie_desktop.bootstrap import Program
 from allie_desktop.domain.events import CandidateWritten, PhaseFinished, PhaseStarted, WorkerStarted
 from allie_desktop.paths import AppPaths
 from tests.benchmarks.facts import HELD_OUT_CHATS, conversations, held_out
+from tests.benchmarks.runs import about_machine
 
 
 class ProcessorTime:
@@ -129,8 +129,7 @@ def main() -> None:
         found = measured(Path(folder), chats[: arguments.conversations], chats[-HELD_OUT_CHATS:])
     print(table(found))
     if arguments.json:
-        about = {"machine": platform.platform(), "cores": os.cpu_count(), "python": sys.version}
-        arguments.json.write_text(json.dumps({**about, **found}, indent=1), "utf-8")
+        arguments.json.write_text(json.dumps({**about_machine(), **found}, indent=1), "utf-8")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ import argparse
 import dataclasses
 import json
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -39,6 +38,7 @@ from allie_desktop.domain.statistics import mean_interval
 from allie_desktop.domain.validation import Judgement, Margins, Measurements, Verdict, judge
 from tests.benchmarks.perplexity import ratio, readings
 from tests.benchmarks.retention import retention_tables
+from tests.benchmarks.runs import about_machine
 
 HERE = Path(__file__).parent
 FACTS_AN_EPISODE = 10
@@ -249,7 +249,7 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path, ends: float) -
             figures["episodes"].append(episode)
             record.write_text(json.dumps(figures), "utf-8")
             print(f"{name} episode {number + 1}: {json.dumps(episode)}", file=sys.stderr, flush=True)
-    with Arm(open_demo(home), changes) as program:
+    with open_demo(home) as program:
         version = figures["episodes"][-1]["version"]
         figures["held_out"] = held_out(program, version, spare)
         print(f"{name} held out: {figures['held_out']}", file=sys.stderr, flush=True)
@@ -310,8 +310,7 @@ def main() -> None:
             if found is not None:
                 results.append(found)
             if arguments.json:
-                machine = {"machine": platform.platform(), "cores": os.cpu_count(), "python": sys.version}
-                arguments.json.write_text(json.dumps({**machine, "arms": results}, indent=2), "utf-8")
+                arguments.json.write_text(json.dumps({**about_machine(), "arms": results}, indent=2), "utf-8")
     print(table(results))
     print("\n\n".join(["", *(retention_tables(r["arm"], r["episodes"]) for r in results)]))
 

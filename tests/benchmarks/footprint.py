@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -36,6 +35,7 @@ if __name__ == "__main__":
 
 from allie_desktop.paths import resource
 from tests.benchmarks.chat_load import STORY, Service, serving
+from tests.benchmarks.runs import about_machine
 
 PARTS = ("tray", "chat", "worker")
 _EVERY = 0.5  # seconds between two looks
@@ -223,8 +223,7 @@ def main() -> None:
                 print(table([one]).splitlines()[-1], file=sys.stderr, flush=True)
     print(table(found))
     if arguments.json:
-        about = {"machine": platform.platform(), "cores": os.cpu_count(), "python": sys.version}
-        document: dict[str, Any] = {**about, "footprints": [asdict(one) for one in found]}
+        document: dict[str, Any] = {**about_machine(), "footprints": [asdict(one) for one in found]}
         arguments.json.write_text(json.dumps(document, indent=1), "utf-8")
 
 

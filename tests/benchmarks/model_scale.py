@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -26,6 +24,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.benchmarks.runs import about_machine, run_apart
 
 #: From the models' published configurations; all are of the Llama kind.
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -187,13 +187,12 @@ def main() -> None:
     points: list[dict[str, Any]] = []
     for name in arguments.models:
         for length in arguments.lengths:
-            command = [sys.executable, __file__, *sys.argv[1:], "--point", name, str(length)]
-            ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            points.append(json.loads(ran.stdout.splitlines()[-1]))
+            points.append(run_apart("--point", name, str(length)))
             print(table(points[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
             if arguments.json:
-                about = {"machine": platform.platform(), "cores": os.cpu_count(), "python": sys.version}
-                arguments.json.write_text(json.dumps({**about, "points": points}, indent=1), "utf-8")
+                arguments.json.write_text(
+                    json.dumps({**about_machine(), "points": points}, indent=1), "utf-8"
+                )
     print(table(points))
 
 

@@ -13,13 +13,11 @@ import argparse
 import itertools
 import json
 import os
-import platform
 import random
 import resource
 import shutil
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +25,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from allie_desktop.domain.conversation import Conversation, Role, Turn, content_hash
 from allie_desktop.domain.planning import BaseModel, Budget, LoraGeometry, Recipe, Split
@@ -38,6 +39,7 @@ from allie_desktop.services.planner import Planner
 from allie_desktop.store.conversations import SqliteConversations
 from allie_desktop.store.database import Database
 from allie_desktop.store.replay import SqliteReplay
+from tests.benchmarks.runs import about_machine, run_apart
 
 START = datetime(2020, 1, 1, tzinfo=timezone.utc)
 
@@ -294,12 +296,9 @@ def main() -> int:
         return 0
     runs: list[dict[str, Any]] = []
     for rows in arguments.rows:
-        command = [sys.executable, __file__, *sys.argv[1:], "--one", str(rows)]
-        ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        runs.append(json.loads(ran.stdout))
+        runs.append(run_apart("--one", str(rows)))
         if arguments.json:
-            about = {"machine": platform.platform(), "cores": os.cpu_count(), "python": sys.version}
-            arguments.json.write_text(json.dumps({**about, "runs": runs}, indent=1), "utf-8")
+            arguments.json.write_text(json.dumps({**about_machine(), "runs": runs}, indent=1), "utf-8")
     print(table(runs))
     problems = [f"{run['rows']:,} conversations: {problem}" for run in runs for problem in run["missed"]]
     for problem in problems:

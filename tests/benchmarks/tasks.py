@@ -25,8 +25,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -48,6 +46,7 @@ from allie_desktop import __version__
 from allie_desktop.domain.planning import Recipe
 from allie_desktop.paths import AppPaths
 from allie_desktop.services.planner import PlanLimits
+from tests.benchmarks.runs import about_machine, run_apart
 from tests.benchmarks.scores import commonest_score, score
 from tests.benchmarks.task_tables import tables
 
@@ -275,9 +274,7 @@ def main() -> None:
         return
     settings = {name: json.loads(json.dumps(getattr(arguments, name), default=str)) for name in _SETTINGS}
     figures: dict[str, Any] = {
-        "machine": platform.platform(),
-        "cores": os.cpu_count(),
-        "python": sys.version,
+        **about_machine(),
         "versions": {"allie": __version__, **{n: version(n) for n in ("torch", "transformers", "peft")}},
         "settings": settings,
         "tasks": about_tasks(arguments),
@@ -294,18 +291,10 @@ def main() -> None:
     for arm, seed in wanted:
         if (arm, seed) in done or time.monotonic() > ends:
             continue
-        figures["runs"].append(_apart(arm, seed))
+        figures["runs"].append(run_apart("--run", arm, str(seed)))
         if arguments.json:
             arguments.json.write_text(json.dumps(figures, indent=1), "utf-8")
     print(tables(figures))
-
-
-def _apart(arm: str, seed: int) -> dict[str, Any]:
-    """Run an arm in a process of its own: what one leaves in memory is no concern of the next."""
-    command = [sys.executable, str(Path(__file__).resolve()), *sys.argv[1:], "--run", arm, str(seed)]
-    ran = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    found: dict[str, Any] = json.loads(ran.stdout)
-    return found
 
 
 if __name__ == "__main__":
