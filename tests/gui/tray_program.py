@@ -120,6 +120,13 @@ def main(arguments: Sequence[str]) -> int:
     return code
 
 
+def _write(file: Path, found: object) -> None:
+    """Write ``found`` so that the test beside never reads half of it."""
+    scratch = file.with_suffix(".new")
+    scratch.write_text(json.dumps(found))
+    scratch.replace(file)
+
+
 def _map_menus(file: Path) -> None:
     """Write down where the entries of a menu stand on the screen, whenever one opens."""
     from PySide6.QtCore import QTimer
@@ -136,9 +143,7 @@ def _map_menus(file: Path) -> None:
                 if action.isVisible() and not action.isSeparator():
                     middle = menu.mapToGlobal(menu.actionGeometry(action).center())
                     places[action.text()] = [middle.x(), middle.y()]
-            scratch = file.with_suffix(".new")
-            scratch.write_text(json.dumps(places))
-            scratch.replace(file)
+            _write(file, places)
 
         menu.aboutToShow.connect(lambda: QTimer.singleShot(100, write))
 
@@ -164,9 +169,7 @@ def _map_buttons(application: Any, file: Path) -> None:
                 if button.isVisible() and button.isEnabled() and button.text():
                     middle = button.mapToGlobal(button.rect().center())
                     places[button.text().replace("&", "")] = [middle.x(), middle.y()]
-        scratch = file.with_suffix(".new")
-        scratch.write_text(json.dumps(places))
-        scratch.replace(file)
+        _write(file, places)
 
     def started(self: Any, **more: Any) -> None:
         start(self, **more)
@@ -192,7 +195,7 @@ def _beat(application: Any, timer_class: Any, file: Path) -> None:
             beats["beats"] += 1
             last[0] = now
             if beats["beats"] % 20 == 0:
-                file.write_text(json.dumps(beats))
+                _write(file, beats)
                 last[0] = time.perf_counter()
             if beats["beats"] == 40:
                 beats["longest_ms"] = 0.0  # the start itself is not meant
