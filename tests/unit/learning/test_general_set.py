@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,11 +11,12 @@ import torch
 from allie_desktop.domain.conversation import Role
 from allie_desktop.domain.planning import Message
 from allie_desktop.learning.chat_format import ChatFormat
-from allie_desktop.learning.everyday_questions import EVERYDAY_QUESTIONS
+from allie_desktop.learning.everyday_questions import ANCHOR_QUESTIONS, EVERYDAY_QUESTIONS
 from allie_desktop.learning.general_set import GeneralSet, general_set
 from allie_desktop.safety.probes import CONSISTENCY_GROUPS
 from tests.unit.learning.tiny import random_sequences, tiny_llama
 
+BYSTANDERS = Path(__file__).parents[2] / "benchmarks" / "data" / "bystanders.txt"
 PROMPTS = 120  # more than are written at once, so that it can be interrupted in between
 REPLY_TOKENS = 10
 
@@ -95,10 +97,26 @@ def test_a_reply_that_ended_ends_with_the_end_mark(written, chat):
 def test_a_third_is_held_out_and_never_an_anchor(written):
     _, made, _ = written
 
-    assert len(made.train) == PROMPTS * 2 // 3
+    assert len(made.train) == PROMPTS * 2 // 3 + len(made.anchors)
     assert len(made.holdout) == PROMPTS // 3
     assert not set(made.train) & set(made.holdout)
-    assert set(made.train) | set(made.holdout) == set(made.sequences)
+    assert set(made.train) | set(made.holdout) == set(made.sequences) | set(made.anchors)
+
+
+def test_more_short_questions_anchor_and_measure_nothing(written, chat):
+    _, made, _ = written
+    asked = [chat.tokenizer.decode(item.tokens[: item.weights.index(1.0)]) for item in made.anchors]
+
+    assert 0.5 * PROMPTS < len(made.anchors) <= 0.75 * PROMPTS
+    for text in asked:
+        assert sum(f"user\n{one}<|im_end|>" in text for one in ANCHOR_QUESTIONS) == 1, text
+
+
+def test_no_question_that_measures_is_one_that_anchors():
+    world = BYSTANDERS.read_text("utf-8").splitlines()
+    every = [one.casefold() for one in (*EVERYDAY_QUESTIONS, *ANCHOR_QUESTIONS, *world)]
+
+    assert len(set(every)) == len(every)
 
 
 def test_the_split_of_a_few_leaves_something_to_train():
@@ -236,10 +254,18 @@ def test_a_cache_of_an_earlier_form_is_still_of_use(written, model, chat, tmp_pa
     cache, made, _ = written
     (good,) = (cache / "general").glob("*.json")
     (tmp_path / "general").mkdir()
-    rows = json.loads(good.read_text("utf-8"))["rows"]
-    (tmp_path / "general" / good.name).write_text(json.dumps(rows), "utf-8")
+    document = json.loads(good.read_text("utf-8"))
+    document.pop("anchors")
+    document.pop("anchored")
+    for earlier in (
+        document["rows"],
+        document,
+    ):  # as it was kept at first, and before there were further anchors
+        (tmp_path / "general" / good.name).write_text(json.dumps(earlier), "utf-8")
+        found, told = write(model, chat, tmp_path)
 
-    assert write(model, chat, tmp_path, between=never)[0] == made
+        assert (found, told) == (made, [(PROMPTS, PROMPTS)])
+        assert write(model, chat, tmp_path, between=never)[0] == made
 
 
 def test_it_is_written_in_smaller_batches_when_memory_runs_out(chatml, chat, tmp_path):
@@ -270,4 +296,6 @@ def test_every_second_question_is_ours_until_they_are_used_up(model, chat, tmp_p
 
 def test_our_questions_are_asked_once_and_are_not_those_that_probe():
     assert len(set(EVERYDAY_QUESTIONS)) == len(EVERYDAY_QUESTIONS)
-    assert not set(EVERYDAY_QUESTIONS) & {question for group in CONSISTENCY_GROUPS for question in group}
+    assert not {*EVERYDAY_QUESTIONS, *ANCHOR_QUESTIONS} & {
+        question for group in CONSISTENCY_GROUPS for question in group
+    }
