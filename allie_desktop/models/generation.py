@@ -1,4 +1,5 @@
-"""Batched text generation with a key-value cache: left-padded prompts, finished rows leave the batch."""
+"""Batched text generation with a key-value cache: what prompts begin with in common is read once, shorter ones are
+padded behind it, and finished rows leave the batch."""
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 #: What a token that is written costs, counted in tokens that are read; what a step costs beside its rows, in rows.
 TOKENS_TO_WRITE = 2
 _STEP_ROWS = 14
+_SHORTEST_SHARED = 8  # tokens; a pass of its own for fewer of them saves nothing
+_LIKELIEST = 1024  # tokens, sorted first: sorting the whole vocabulary takes as long as several layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,8 @@ def generate(
 
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     answers: list[list[int]] = [[] for _ in prompts]
+    if sampling.max_tokens < 1:
+        return answers
     generator = torch.Generator(device="cpu").manual_seed(sampling.seed)
     with torch.inference_mode():
         for batch in _batches([len(prompts[i]) for i in order], batch_size, sampling.max_tokens):
@@ -86,20 +91,30 @@ def _generate_batch(
     between: Callable[[], None] | None,
 ) -> None:
     import torch
-    from transformers import DynamicCache
+
+    from allie_desktop.models.roomy_cache import roomy_cache
 
     device = next(model.parameters()).device
     width = max(len(prompts[i]) for i in rows)
-    tokens = torch.full((len(rows), width), pad_token, dtype=torch.long)
-    mask = torch.zeros((len(rows), width), dtype=torch.long)
-    for r, i in enumerate(rows):
-        length = len(prompts[i])
-        tokens[r, width - length :] = torch.tensor(list(prompts[i]), dtype=torch.long)
-        mask[r, width - length :] = 1
-    tokens, mask = tokens.to(device), mask.to(device)
-    positions = (mask.cumsum(-1) - 1).clamp_(min=0)
-    cache = DynamicCache()
     decoder, head = model.get_decoder(), model.get_output_embeddings()
+    room = width + sampling.max_tokens
+    cache = roomy_cache(room)
+    sight = getattr(decoder.config, "sliding_window", None) or room
+    shared = _shared([prompts[i] for i in rows], sees_all=room <= sight)
+    if shared:
+        if between is not None:
+            between()
+        opening = torch.tensor([list(prompts[rows[0]][:shared])], device=device)
+        decoder(input_ids=opening, past_key_values=cache, use_cache=True)
+        cache.batch_repeat_interleave(len(rows))
+    tokens = torch.full((len(rows), width - shared), pad_token, dtype=torch.long)
+    mask = torch.ones((len(rows), width), dtype=torch.long)
+    for r, i in enumerate(rows):
+        rest = prompts[i][shared:]
+        tokens[r, width - shared - len(rest) :] = torch.tensor(list(rest), dtype=torch.long)
+        mask[r, shared : width - len(rest)] = 0
+    tokens, mask = tokens.to(device), mask.to(device)
+    positions = (mask.cumsum(-1) - 1).clamp_(min=0)[:, shared:]
     live = list(rows)
     for _ in range(sampling.max_tokens):
         if between is not None:
@@ -138,10 +153,33 @@ def _choose(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator
     if sampling.temperature <= 0:
         greedy: list[int] = logits.argmax(-1).tolist()
         return greedy
-    probabilities = torch.softmax(logits / sampling.temperature, -1)
+    probabilities, tokens = torch.softmax(logits / sampling.temperature, -1), None
     if sampling.top_p < 1:
-        sorted_p, index = probabilities.sort(-1, descending=True)
-        outside = sorted_p.cumsum(-1) - sorted_p > sampling.top_p
-        probabilities = torch.zeros_like(probabilities).scatter(-1, index, sorted_p.masked_fill(outside, 0.0))
-    drawn: list[int] = torch.multinomial(probabilities, 1, generator=generator).squeeze(-1).tolist()
+        likeliest, tokens = probabilities.topk(min(_LIKELIEST, probabilities.shape[-1]))
+        if bool((likeliest.sum(-1) < sampling.top_p).any()):
+            likeliest, tokens = probabilities.sort(-1, descending=True)
+        outside = likeliest.cumsum(-1) - likeliest > sampling.top_p
+        probabilities = likeliest.masked_fill(outside, 0.0)
+    place = torch.multinomial(probabilities, 1, generator=generator)
+    drawn: list[int] = (place if tokens is None else tokens.gather(-1, place)).squeeze(-1).tolist()
     return drawn
+
+
+def _shared(prompts: Sequence[Sequence[int]], *, sees_all: bool) -> int:
+    """Return with how many tokens all prompts begin that are worth a pass of their own; each keeps one at least.
+
+    None where a model does not see all of a row: what pads a shorter prompt behind the opening would stand between
+    the two.
+    """
+    lengths = set(map(len, prompts))
+    if len(prompts) < 2 or not (sees_all or len(lengths) == 1):
+        return 0
+    # In order, what the first and the last have in common all have.
+    count = min(min(lengths) - 1, in_common(min(map(tuple, prompts)), max(map(tuple, prompts))))
+    return count if count >= _SHORTEST_SHARED else 0
+
+
+def in_common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return with how many tokens both begin."""
+    shortest = min(len(one), len(other))
+    return next((i for i in range(shortest) if one[i] != other[i]), shortest)
