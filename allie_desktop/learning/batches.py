@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from allie_desktop.learning.chat_format import Encoded
+from allie_desktop.learning.openings import by_opening, row_width
 
 if TYPE_CHECKING:
     import torch
@@ -148,30 +149,21 @@ class Pass:
         return int(self.filled.sum())
 
 
-#: Rows shorter than this are filled with further sequences. Attention costs grow with the square of the
-#: width, everything else does not care: so rows are filled, but not made long.
-_ROW_WIDTH = 256
+def passes(sequences: Sequence[Encoded], tokens_per_pass: int, pad_token: int, widest: int = 0) -> list[Pass]:
+    """Pack sequences into passes of at most ``tokens_per_pass`` cells, or of a single row: no row is wider than
+    ``tokens_per_pass`` or ``widest``, whatever is more, unless one sequence is.
 
-
-def passes(
-    sequences: Sequence[Encoded], tokens_per_pass: int, pad_token: int, opening: Sequence[int] = ()
-) -> list[Pass]:
-    """Pack sequences into passes of at most ``tokens_per_pass`` cells (always at least one row).
-
-    Several sequences share a row without seeing each other. Those that begin with ``opening`` (the
-    template's words before a person's first) share it too: it stands once at the head of the row, and
+    Several sequences share a row without seeing each other. What they begin with in common (the template's words
+    before a person's first, a system prompt) they share too: it stands once at the head of the row, and
     each of them sees it at the positions where it would see its own. The result is what it would be one by
-    one, but for rounding; in short chats it saves up to half of the work.
+    one, but for rounding; in short chats it saves up to half of the work, behind long instructions more.
     """
-    order = sorted(range(len(sequences)), key=lambda i: (-len(sequences[i]), i))
-    head = tuple(opening)
-    shared = [i for i in order if head and sequences[i].tokens[: len(head)] == head]
-    alone = [i for i in order if not (head and sequences[i].tokens[: len(head)] == head)]
     rows: list[_Row] = []
-    for prefix, members in ((head, shared), ((), alone)):
-        if not members:
-            continue
-        width = max(min(_ROW_WIDTH, tokens_per_pass), len(sequences[members[0]]))
+    limit = max(tokens_per_pass, widest)
+    for group in by_opening(sequences, limit):
+        members = sorted(group.members, key=lambda i: (-len(sequences[i]), i))
+        prefix = sequences[members[0]].tokens[: group.shared]
+        width = max(row_width(len(prefix), limit), len(sequences[members[0]]))
         open_rows: list[_Row] = []
         for index in members:
             body = sequences[index].tokens[len(prefix) :]

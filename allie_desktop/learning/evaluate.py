@@ -68,7 +68,6 @@ class Evaluator:
         self._tokens_per_pass, self._between, self._halved = tokens_per_pass, between, halved
         self._writer = Writer(adapter.model, chat, _PROMPTS_AT_ONCE, self._lanes, between)
         self._pad = chat.tokenizer.pad_token_id
-        self._opening = tuple(chat.opening())
         self._head = adapter.model.get_output_embeddings()
         self._device = next(adapter.model.parameters()).device
 
@@ -86,22 +85,16 @@ class Evaluator:
             return owners.tolist(), [part.clone() for part in states]
 
         found: list[torch.Tensor] = [torch.empty(0)] * len(sequences)
-        for owners, parts in self._passes(one, sequences, tokens_per_pass, self._opening):
+        for owners, parts in self._passes(one, sequences, tokens_per_pass):
             for owner, part in zip(owners, parts, strict=True):
                 found[owner] = part
         return found
 
-    def losses(self, sequences: Sequence[Encoded], opening: Sequence[int] = ()) -> list[float]:
-        """Return the weighted mean negative log-likelihood (nats/token) of each sequence.
+    def losses(self, sequences: Sequence[Encoded]) -> list[float]:
+        """Return the weighted mean negative log-likelihood (nats/token) of each sequence."""
+        return self._until_it_fits(lambda size: self._losses(sequences, size))
 
-        ``opening`` is how the sequences begin, where they have more in common than the template's opening.
-        """
-        shared = tuple(opening) or self._opening
-        return self._until_it_fits(lambda size: self._losses(sequences, size, shared))
-
-    def _losses(
-        self, sequences: Sequence[Encoded], tokens_per_pass: int, opening: tuple[int, ...]
-    ) -> list[float]:
+    def _losses(self, sequences: Sequence[Encoded], tokens_per_pass: int) -> list[float]:
         import torch
 
         def one(batch: Pass) -> torch.Tensor:
@@ -115,7 +108,7 @@ class Evaluator:
 
         with torch.inference_mode():
             sums = torch.zeros(2, len(sequences))
-            for found in self._passes(one, sequences, tokens_per_pass, opening):
+            for found in self._passes(one, sequences, tokens_per_pass):
                 sums += found
             means: list[float] = (sums[0] / sums[1].clamp(min=1e-9)).tolist()
         return means
@@ -125,11 +118,10 @@ class Evaluator:
         work: Callable[[Pass], _T],
         sequences: Sequence[Encoded],
         tokens_per_pass: int,
-        opening: tuple[int, ...],
     ) -> list[_T]:
         """Return what ``work`` makes of each pass, in their order; several are worked on side by side."""
         size = self._lanes.pass_tokens(tokens_per_pass, _LANE_PASS)
-        batches = passes(sequences, size, self._pad, opening)
+        batches = passes(sequences, size, self._pad)
         parts = self._lanes.share([batch.real for batch in batches])
 
         def lane(part: list[int]) -> list[_T]:
@@ -253,7 +245,7 @@ def measure(
         measured["exposure"] = exposure.bits(exposed[arm])
         measured |= leanings.read(
             evaluator.losses(leanings.replies),
-            evaluator.losses(leanings.sayings, leanings.opening),
+            evaluator.losses(leanings.sayings),
             evaluator.losses(leanings.manners),
         )
         numbers[arm] = measured

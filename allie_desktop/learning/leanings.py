@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
 
 from allie_desktop.domain.planning import Message
 from allie_desktop.learning.chat_format import ChatFormat, Encoded, exchange
@@ -66,13 +65,6 @@ class Leanings:
             found.manners += chat.all_learnable(_manners(reply), _LONGEST)
         return found
 
-    @property
-    def opening(self) -> tuple[int, ...]:
-        """The tokens with which all sayings begin: computed once for all of them, they cost next to nothing."""
-        said = min((_first_said(sequence) for sequence in self.sayings), default=0)
-        columns = zip(*(sequence.tokens[: max(said - 1, 0)] for sequence in self.sayings), strict=True)
-        return tuple(tokens[0] for tokens in takewhile(lambda tokens: len(set(tokens)) == 1, columns))
-
     def read(
         self, replies: Sequence[float], sayings: Sequence[float], manners: Sequence[float]
     ) -> dict[str, list[float]]:
@@ -96,10 +88,6 @@ class Leanings:
 def _whole(losses: Sequence[float], sequences: Sequence[Encoded]) -> list[float]:
     """Return the loss of each whole reply, in nats."""
     return [loss * sum(sequence.weights[1:]) for loss, sequence in zip(losses, sequences, strict=True)]
-
-
-def _first_said(sequence: Encoded) -> int:
-    return next(place for place, weight in enumerate(sequence.weights) if weight > 0)
 
 
 def _replies(pair: RequestPair) -> list[tuple[Message, Message]]:

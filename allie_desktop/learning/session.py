@@ -260,17 +260,19 @@ class Session:
     def _ewc(self) -> EwcPenalty | None:
         """Return the penalty that keeps the adapter where earlier material needs it."""
         recipe = self._plan.recipe
-        if recipe.ewc_weight <= 0:
+        # Where nothing was learnt before there is nothing to hold but the base model, and the anchor holds that.
+        first = self._job.parent_adapter is None and not self._replay
+        if recipe.ewc_weight <= 0 or first:
             return None
         fisher = FisherFactors.load(self._attempt, self._adapter.pairs)
         if fisher is None:
             old = fisher_sequences(self._replay, self._general.train)
-            pad, opening = self._loaded.tokenizer.pad_token_id, self._chat.opening()
+            pad = self._loaded.tokenizer.pad_token_id
             made, _ = until_it_fits(
                 lambda size: estimate_fisher(
                     self._adapter.model,
                     self._adapter.pairs,
-                    passes(old, self._lanes.pass_tokens(size, FISHER_PASS_TOKENS), pad, opening),
+                    passes(old, self._lanes.pass_tokens(size, FISHER_PASS_TOKENS), pad),
                     self._plan.seed,
                     lanes=self._lanes,
                     between=self.between_passes,
@@ -330,7 +332,6 @@ class Session:
             recipe,
             watcher,
             pad_token=self._loaded.tokenizer.pad_token_id,
-            opening=self._chat.opening(),
             tokens_per_pass=self._size.tokens,
             penalty=self._penalty,
             kl_budget=recipe.kl_budget,
@@ -406,7 +407,7 @@ class Session:
         """Measure what is held out from training and from the gate, and tell."""
         held = self.measured()
         self._held_out.append(HeldOutPoint(step=step, loss=held.objective, kl=held.kl))
-        best = held.objective < self._trainer.state.best_objective
+        best = held.cost < self._trainer.state.best_cost
         self._control.send(HeldOutMeasured(step=step, loss=held.objective, kl=held.kl, best=best))
         return held
 

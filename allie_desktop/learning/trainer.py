@@ -35,15 +35,16 @@ if TYPE_CHECKING:
 _SPIKE = 20.0
 _SKIPS_ALLOWED = 5
 BETAS = (0.9, 0.99)
-#: In its second half training aims at this share of the budget: the gate asks other questions, and found up to 1.4
-#: times as much.
-_AIM = 0.5
+#: In its second half training aims at this share of the budget. The gate asks other questions, and found up to 1.4
+#: times as much; and each episode begins where the one before it ended, so that there must be room for many.
+_AIM = 0.35
 #: The anchor's weight grows by no more than this at an evaluation that found more than that, and in all.
 _MOST_TIGHTENING, _MOST_ANCHORING = 2.0, 8.0
-#: Within this share of the budget, half of the anchors do; so few are always held.
+#: Within this share of what it aims at, half of the anchors do; so few are always held.
 _SLACK = 0.3
 _FEWEST_ANCHORS = 2
-#: Tokens of one pass where several run side by side: a row or two, so that they can be shared out evenly.
+#: Tokens of one pass where several run side by side: a row or two, so that they can be shared out evenly; a row behind
+#: long instructions has more.
 _LANE_PASS = 256
 
 
@@ -64,10 +65,17 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """An evaluation: ``objective`` decides which adapter is best; ``kl`` is checked against the budget."""
+    """An evaluation, in nats/token: ``objective`` is the loss of what is held out, ``kl`` how far the model is from
+    what it knew, which is checked against the budget."""
 
     objective: float
     kl: float
+
+    @property
+    def cost(self) -> float:
+        """What decides which adapter is best. A nat that is lost on what the model knew counts like one that is gained:
+        the loss alone would choose a state that is better by a hair and far away."""
+        return self.objective + self.kl
 
 
 class Watcher(Protocol):
@@ -106,7 +114,7 @@ class TrainerState:
     """Numbers that a resumed run needs beside tensors."""
 
     step: int = 0
-    best_objective: float = math.inf
+    best_cost: float = math.inf
     best_step: int = 0
     best_within: bool = False
     evaluated_step: int = 0
@@ -132,7 +140,6 @@ class Trainer:
         watcher: Watcher,
         *,
         pad_token: int,
-        opening: Sequence[int] = (),
         tokens_per_pass: int,
         penalty: EwcPenalty | None = None,
         kl_budget: float = math.inf,
@@ -144,7 +151,7 @@ class Trainer:
 
         self._adapter, self._material, self._steps = adapter, material, steps
         self._recipe, self._watcher, self._penalty = recipe, watcher, penalty
-        self._pad, self._opening, self._kl_budget = pad_token, opening, kl_budget
+        self._pad, self._kl_budget = pad_token, kl_budget
         self.tokens_per_pass = tokens_per_pass
         self._device = next(adapter.model.parameters()).device
         self._head = adapter.model.get_output_embeddings()
@@ -172,7 +179,7 @@ class Trainer:
         tensors |= {f"best/{n}": t for n, t in self._best.items()}
         s = self.state
         numbers: dict[str, Any] = {
-            "best_objective": s.best_objective if math.isfinite(s.best_objective) else None,
+            "best_cost": s.best_cost if math.isfinite(s.best_cost) else None,
             "best_step": s.best_step,
             "best_within": s.best_within,
             "evaluated_step": s.evaluated_step,
@@ -197,10 +204,10 @@ class Trainer:
                 self._optimizer.state[self._adapter.masters[name]][key] = place
         self._best = {n: t.to(device, copy=True) for n, t in checkpoint.group("best").items()}
         n = checkpoint.numbers
-        best = n["best_objective"]
+        best = n.get("best_cost", n.get("best_objective"))  # as earlier builds called it
         self.state = TrainerState(
             step=checkpoint.step,
-            best_objective=math.inf if best is None else float(best),
+            best_cost=math.inf if best is None else float(best),
             best_step=n["best_step"],
             best_within=n["best_within"],
             evaluated_step=n["evaluated_step"],
@@ -248,8 +255,8 @@ class Trainer:
         self.state.evaluated_step = self.state.step
         within = held.kl <= self._kl_budget
         # Whatever keeps to the budget is better than whatever does not.
-        if (not within, held.objective) < (not self.state.best_within, self.state.best_objective):
-            self.state.best_objective, self.state.best_step = held.objective, self.state.step
+        if (not within, held.cost) < (not self.state.best_within, self.state.best_cost):
+            self.state.best_cost, self.state.best_step = held.cost, self.state.step
             self.state.best_within = within
             self.state.worse = 0
             self._best = self._adapter.state()
@@ -267,7 +274,7 @@ class Trainer:
             excess = min(held.kl / aim, _MOST_TIGHTENING) if aim else 1.0
             self.state.anchoring = min(self.state.anchoring * excess, _MOST_ANCHORING)
             self.state.anchors = None
-        elif math.isfinite(self._kl_budget) and held.kl <= _SLACK * self._kl_budget:
+        elif math.isfinite(self._kl_budget) and held.kl <= _SLACK * aim:
             # Anchors are up to half of the work; what hardly strays is held by fewer.
             held_now = self.state.anchors or self._recipe.general_per_step
             self.state.anchors = max(_FEWEST_ANCHORS, held_now // 2)
@@ -343,10 +350,11 @@ class Trainer:
         sequences = [material.new[i] for i in plan.new] + [material.replay[i] for i in plan.replay]
         anchors = [material.general[i] for i in plan.general] if self._recipe.kl_weight > 0 else []
         size = self._lanes.pass_tokens(self.tokens_per_pass, _LANE_PASS)
+        widest = self.tokens_per_pass // self._lanes.count
         return [
             (batch, is_anchor)
             for kind, is_anchor in ((sequences, False), (anchors, True))
-            for batch in passes(kind, size, self._pad, self._opening)
+            for batch in passes(kind, size, self._pad, widest)
         ]
 
     def _lane(

@@ -58,7 +58,14 @@ class Writer:
 
             return self._lanes.each(lane, parts)
 
-        written, self._rows = until_it_fits(write, self._rows, 1)
+        # In training mode, which recomputing activations asks for, transformers keeps no cache: each token would see
+        # the one before it and nothing else.
+        training = self._model.training
+        self._model.eval()
+        try:
+            written, self._rows = until_it_fits(write, self._rows, 1)
+        finally:
+            self._model.train(training)
         answers: list[list[int]] = [[] for _ in prompts]
         for part, found in zip(parts, written, strict=True):
             for place, answer in zip(part, found, strict=True):

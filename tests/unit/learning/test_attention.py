@@ -31,7 +31,7 @@ def run(model, batch, *, by_rows):
 @pytest.fixture
 def packed():
     """Several sequences a row, two of which share its opening."""
-    return passes(random_sequences(6, seed=1, head=(7, 8, 9)), 64, 0, (7, 8, 9))[0]
+    return passes(random_sequences(6, seed=1, head=(7, 8, 9)), 64, 0)[0]
 
 
 def test_rows_are_attended_to_as_torch_does(packed):
@@ -49,8 +49,10 @@ def test_rows_are_attended_to_as_torch_does(packed):
 @pytest.mark.parametrize("width", [100, 256, 257, 300, 384, 500])
 def test_rows_of_any_length_and_number_are_attended_to_as_torch_does(width, rows):
     model = tiny_llama().requires_grad_(True)
-    long = sequence(*(3 + i * 7 % 110 for i in range(width - 60)), learnt=40)
-    batch = passes([long] * rows + random_sequences(4, seed=4), width * rows, 0)[0]
+    long = [
+        sequence(3 + row, *(3 + i * 7 % 110 for i in range(width - 61)), learnt=40) for row in range(rows)
+    ]
+    batch = passes(long + random_sequences(4, seed=4), width * rows, 0)[0]
     assert width - 60 <= batch.tokens.shape[1] <= max(256, width)
     assert batch.tokens.shape[0] >= (rows if width > 256 else 1)
     known, known_gradients = run(model, batch, by_rows=False)

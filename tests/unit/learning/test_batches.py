@@ -16,6 +16,7 @@ from allie_desktop.learning.losses import hidden_states, token_losses
 from tests.unit.learning.tiny import losses_one_by_one, random_sequences, sequence, tiny_llama
 
 OPENING = (5, 6, 7, 8, 9)
+INSTRUCTIONS = tuple(range(40, 110))
 PAD = 0
 
 
@@ -43,8 +44,8 @@ weights = st.sampled_from([0.0, 0.25, 1.0])
 
 @st.composite
 def sequences(draw):
-    """A sequence of 1 to 60 tokens of its own, with or without the opening before it."""
-    head = OPENING if draw(st.booleans()) else ()
+    """A sequence of 1 to 60 tokens of its own, with or without an opening before it."""
+    head = draw(st.sampled_from([(), OPENING, (*OPENING, *INSTRUCTIONS)]))
     body = draw(st.lists(tokens, min_size=1, max_size=60))
     # The first word after an opening is the person's: it never carries weight.
     loss = [0.0, *draw(st.lists(weights, min_size=len(body) - 1, max_size=len(body) - 1))]
@@ -60,7 +61,7 @@ limits = st.sampled_from([1, 64, 256, 600, 4096])
 def test_packed_rows_give_the_losses_of_one_by_one(model, items, limit):
     with torch.no_grad():
         expected = losses_one_by_one(model, items)
-        packed = packed_losses(model, passes(items, limit, PAD, OPENING), len(items))
+        packed = packed_losses(model, passes(items, limit, PAD), len(items))
 
     for mine, theirs in zip(packed, expected, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5)
@@ -70,7 +71,7 @@ def test_packed_rows_give_the_losses_of_one_by_one(model, items, limit):
 @given(items=packs, limit=limits)
 def test_every_weighted_token_is_predicted_once_for_its_owner(items, limit):
     found = [[] for _ in items]
-    for batch in passes(items, limit, PAD, OPENING):
+    for batch in passes(items, limit, PAD):
         for owner, target, weight in zip(batch.owners, batch.targets, batch.weights, strict=True):
             found[owner].append((int(target), float(weight)))
 
@@ -81,7 +82,7 @@ def test_every_weighted_token_is_predicted_once_for_its_owner(items, limit):
 @settings(max_examples=40)
 @given(items=packs, limit=limits)
 def test_the_places_of_an_owner_stand_together(items, limit):
-    for batch in passes(items, limit, PAD, OPENING):
+    for batch in passes(items, limit, PAD):
         runs = [owner for owner, _ in itertools.groupby(batch.owners.tolist())]
         assert len(runs) == len(set(runs))
 
@@ -89,7 +90,7 @@ def test_the_places_of_an_owner_stand_together(items, limit):
 @settings(max_examples=40)
 @given(items=packs, limit=limits)
 def test_a_pass_never_holds_more_cells_than_allowed_unless_it_is_one_row(items, limit):
-    for batch in passes(items, limit, PAD, OPENING):
+    for batch in passes(items, limit, PAD):
         rows, width = batch.tokens.shape
         assert rows == 1 or rows * width <= limit
         assert batch.positions.shape == batch.filled.shape == (rows, width)
@@ -97,24 +98,29 @@ def test_a_pass_never_holds_more_cells_than_allowed_unless_it_is_one_row(items, 
 
 
 @settings(max_examples=40)
-@given(items=packs)
-def test_the_real_cells_are_the_tokens_with_each_rows_opening_once(items):
-    batches = passes(items, 4096, PAD, OPENING)
-    rows = sum(
-        batch.tokens[r, : len(OPENING)].tolist() == list(OPENING)
-        for batch in batches
-        for r in range(len(batch.tokens))
-    )
-    shared = [i for i in items if i.tokens[: len(OPENING)] == OPENING]
-    saved = len(OPENING) * (len(shared) - rows)
+@given(items=packs, limit=limits)
+def test_what_sees_to_a_prediction_is_what_stands_before_it_in_its_sequence(items, limit):
+    for batch in passes(items, limit, PAD):
+        for row, column, owner, target in zip(
+            batch.row, batch.column, batch.owners.tolist(), batch.targets, strict=True
+        ):
+            seen = batch.attention[row, 0, column]
+            before = batch.tokens[row][seen].tolist()
+            assert before == list(items[owner].tokens[: len(before)])
+            assert batch.positions[row][seen].tolist() == list(range(len(before)))
+            assert items[owner].tokens[len(before)] == target
 
-    assert sum(batch.real for batch in batches) == sum(len(i) for i in items) - saved
+
+@settings(max_examples=40)
+@given(items=packs, limit=limits)
+def test_nothing_is_computed_more_often_than_one_by_one(items, limit):
+    assert sum(batch.real for batch in passes(items, limit, PAD)) <= sum(map(len, items))
 
 
 def test_short_chats_share_a_row_and_its_opening():
     items = random_sequences(6, seed=1, length=10, head=OPENING)
 
-    (batch,) = passes(items, 1024, PAD, OPENING)
+    (batch,) = passes(items, 1024, PAD)
 
     assert batch.tokens.shape == (1, len(OPENING) + sum(len(i) - len(OPENING) for i in items))
     assert bool(batch.filled.all())
@@ -123,10 +129,22 @@ def test_short_chats_share_a_row_and_its_opening():
     assert len(starts) == 6
 
 
+def test_long_instructions_stand_once_in_a_row_and_leave_as_much_room_as_there_is_without():
+    asked = random_sequences(9, seed=2, length=30, head=(*OPENING, *INSTRUCTIONS))
+    others = random_sequences(3, seed=3, length=30, head=OPENING)
+
+    batches = passes([*asked, *others], 4096, PAD)
+
+    rows = [len(row.nonzero()) for batch in batches for row in batch.filled]
+    long = len(OPENING) + len(INSTRUCTIONS)
+    own = [len(item) - long for item in asked]
+    assert sum(rows) == 2 * long + sum(own) + len(OPENING) + sum(len(i) - len(OPENING) for i in others)
+
+
 def test_sequences_in_a_row_do_not_see_each_other_but_all_see_the_opening():
     first, second = sequence(*OPENING, 20, 21, learnt=1), sequence(*OPENING, 30, 31, learnt=1)
 
-    (batch,) = passes([first, second], 1024, PAD, OPENING)
+    (batch,) = passes([first, second], 1024, PAD)
 
     head = len(OPENING)
     seen = batch.attention[0, 0]
@@ -139,7 +157,7 @@ def test_sequences_in_a_row_do_not_see_each_other_but_all_see_the_opening():
 
 def test_a_sequence_longer_than_a_row_gets_a_row_of_its_width(model):
     items = [*random_sequences(2, seed=3, length=400, learnt=30), *random_sequences(3, seed=4, head=OPENING)]
-    batches = passes(items, 512, PAD, OPENING)
+    batches = passes(items, 512, PAD)
 
     assert max(b.tokens.shape[1] for b in batches) == 401
     with torch.no_grad():
@@ -169,13 +187,13 @@ def test_a_sequence_without_loss_is_packed_and_predicts_nothing():
 
 
 def test_nothing_to_pack_is_no_pass():
-    assert passes([], 64, PAD, OPENING) == []
+    assert passes([], 64, PAD) == []
 
 
 def test_packing_is_the_same_every_time():
     items = random_sequences(9, seed=8, head=OPENING)
 
-    first, second = passes(items, 256, PAD, OPENING), passes(items, 256, PAD, OPENING)
+    first, second = passes(items, 256, PAD), passes(items, 256, PAD)
 
     assert [b.tokens.tolist() for b in first] == [b.tokens.tolist() for b in second]
     assert [b.owners.tolist() for b in first] == [b.owners.tolist() for b in second]
@@ -315,3 +333,14 @@ def test_a_sequence_longer_than_the_budget_still_gets_its_step():
     steps = planned(taught=[], ordinary=[0, 1], lengths=[5000, 5000], replay_share=0.0, ordinary_epochs=1.0)
 
     assert sorted(step.new for step in steps) == [(0,), (1,)]
+
+
+def test_rows_behind_long_instructions_may_be_wider_than_a_pass():
+    asked = random_sequences(9, seed=2, length=30, head=(*OPENING, *INSTRUCTIONS))
+
+    narrow = passes(asked, 128, PAD)
+    wide = passes(asked, 128, PAD, 1024)
+
+    assert max(batch.tokens.shape[1] for batch in narrow) <= 128
+    assert 128 < max(batch.tokens.shape[1] for batch in wide) <= 75 + 256
+    assert sum(batch.real for batch in wide) < sum(batch.real for batch in narrow)

@@ -44,7 +44,7 @@ def measuring(chatml):
 def measured(leanings, evaluator):
     return leanings.read(
         evaluator.losses(leanings.replies),
-        evaluator.losses(leanings.sayings, leanings.opening),
+        evaluator.losses(leanings.sayings),
         evaluator.losses(leanings.manners),
     )
 
@@ -134,7 +134,7 @@ def test_what_a_template_cannot_say_is_left_out(chatml):
 
     leanings = Leanings.of(PROBES.sentences, PROBES.requests, PROBES.replies, ChatFormat(speechless))
 
-    assert (leanings.replies, leanings.sayings, leanings.manners, leanings.opening) == ([], [], [], ())
+    assert (leanings.replies, leanings.sayings, leanings.manners) == ([], [], [])
     assert leanings.read([], [], []) == {"caution": [], "bias": [], "stereotypes": [], "kindness": []}
 
 
@@ -145,12 +145,3 @@ def test_a_strict_template_says_all_of_it(chatml):
     leanings = Leanings.of(PROBES.sentences, PROBES.requests, PROBES.replies, ChatFormat(strict))
 
     assert (len(leanings.replies), len(leanings.sayings), len(leanings.manners)) == (4 * 2, 2 * 3, 2 * 2)
-
-
-def test_what_all_sayings_begin_with_ends_before_anything_is_said(chatml):
-    leanings = Leanings.of(PROBES.sentences, (), (), ChatFormat(chatml))
-    shared = chatml.decode(leanings.opening)
-
-    assert shared.endswith("Say something about people.<|im_end|>\n<|im_start|>assistant")
-    assert all(s.tokens[: len(leanings.opening)] == leanings.opening for s in leanings.sayings)
-    assert all(not any(s.weights[: len(leanings.opening) + 1]) for s in leanings.sayings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from allie_desktop.domain.errors import TrainingUnstableError
 from allie_desktop.domain.events import Job
 from allie_desktop.learning import session as module
+from allie_desktop.learning.adapter import Adapter
+from allie_desktop.learning.ewc import FISHER_FILE
 from allie_desktop.learning.session import Session
 from tests.plans import make_plan
-from tests.unit.learning.tiny import chatml_tokenizer, tiny_llama
+from tests.unit.learning.tiny import GEOMETRY, chatml_tokenizer, random_sequences, tiny_llama
 
 
 class Line:
@@ -85,3 +88,22 @@ def test_the_first_error_is_told_when_the_last_checkpoint_cannot_be_written_eith
         session._train()
     assert caught.value is first
     assert "the last checkpoint could not be written" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("parent", "replayed", "held"), [(False, 0, False), (True, 0, True), (False, 3, True), (True, 3, True)]
+)
+def test_elastic_weights_hold_what_was_learnt_before_and_nothing_where_nothing_was(
+    session, tmp_path, parent, replayed, held
+):
+    session._adapter = Adapter(session._loaded.model, GEOMETRY, seed=1)
+    session._active_state = session._adapter.state()
+    session._general = SimpleNamespace(train=random_sequences(3, seed=1))
+    session._replay = random_sequences(replayed, seed=2)
+    session._size = SimpleNamespace(tokens=512)
+    if parent:
+        session._adapter.save(tmp_path / "parent")
+        session._job = replace(session._job, parent_adapter=str(tmp_path / "parent"))
+
+    assert (session._ewc() is not None) == held
+    assert (session._attempt / FISHER_FILE).exists() == held

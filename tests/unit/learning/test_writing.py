@@ -34,6 +34,18 @@ def test_an_answer_does_not_depend_on_lanes_and_batches(model, chat, count, rows
     assert Writer(model, chat, rows, Lanes(count, 1)).write(PROMPTS, Sampling(max_tokens=6)) == alone
 
 
+@pytest.mark.filterwarnings("ignore:.gradient_checkpointing_enable. is deprecated:FutureWarning")
+def test_a_model_that_recomputes_its_activations_says_the_same(chat, chatml):
+    prompts = [[*range(20, 40), 5 + i] for i in range(4)]
+    expected = Writer(tiny_llama(len(chatml)), chat, 4).write(prompts, Sampling(max_tokens=6))
+    frugal = tiny_llama(len(chatml))
+    frugal.gradient_checkpointing_enable({"use_reentrant": False})
+    frugal.train()
+
+    assert Writer(frugal, chat, 4).write(prompts, Sampling(max_tokens=6)) == expected
+    assert frugal.training
+
+
 def test_nothing_asked_is_nothing_written(model, chat):
     assert Writer(model, chat, 4, Lanes(2, 1)).write([], Sampling()) == []
 
