@@ -138,7 +138,7 @@ class Learner:
         self._orthogonality, self._most_replayed = orthogonality, replayed
         self._ewc_weight = recipe.ewc_weight if way.replay else ewc_alone
         self.chat = ChatFormat(loaded.tokenizer)
-        self._pad, self._opening = loaded.tokenizer.pad_token_id, self.chat.opening()
+        self._pad = loaded.tokenizer.pad_token_id
         self._lanes = Lanes.of_device(loaded.device, threads)
         self._general = general_set(
             loaded.model,
@@ -232,7 +232,6 @@ class Learner:
             ),
             _Watch(lambda: self._measured(validation)),
             pad_token=self._pad,
-            opening=self._opening,
             tokens_per_pass=self._tokens_per_pass,
             penalty=self._penalty(number, replay, former, seed),  # type: ignore[arg-type]
             kl_budget=recipe.kl_budget if way.budget else float("inf"),
@@ -295,18 +294,16 @@ class Learner:
     ) -> EwcPenalty | Orthogonality | None:
         if self._way.orthogonal:
             return Orthogonality(number, self._geometry.rank, self._orthogonality)
-        if not self._way.ewc:
+        if not (self._way.ewc and former):
             return None
         if self._way.replay:
             old = fisher_sequences(replay, self._general.train)
-        elif former:
-            old = list(former[-1][:FISHER_SEQUENCES])
         else:
-            return None
+            old = list(former[-1][:FISHER_SEQUENCES])
         made = estimate_fisher(
             self.adapter.model,
             self.adapter.pairs,
-            passes(old, FISHER_PASS_TOKENS, self._pad, self._opening),
+            passes(old, FISHER_PASS_TOKENS, self._pad),
             seed,
         )
         if self._fisher is not None:

@@ -38,7 +38,7 @@ from allie_desktop.domain.statistics import mean_interval
 from allie_desktop.domain.validation import Judgement, Margins, Measurements, Verdict, judge
 from tests.benchmarks.perplexity import ratio, readings
 from tests.benchmarks.retention import retention_tables
-from tests.benchmarks.runs import about_machine
+from tests.benchmarks.runs import about_machine, recipe_changes
 
 HERE = Path(__file__).parent
 FACTS_AN_EPISODE = 10
@@ -199,9 +199,7 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path, ends: float) -
     spare, chats = chats[-HELD_OUT_CHATS:], chats[:-HELD_OUT_CHATS]
     share = min(arguments.chats_an_episode, len(chats) // arguments.episodes)
     # What leaves parts out would not keep to the budget, and is to show how far it strays.
-    changes = ({**ARMS[name], "kl_budget": 1e9} if ARMS[name] else {}) | {
-        k: float(v) for k, v in (pair.split("=") for pair in arguments.set)
-    }
+    changes = ({**ARMS[name], "kl_budget": 1e9} if ARMS[name] else {}) | recipe_changes(arguments.set)
     record = home / "figures.json"
     figures: dict[str, Any] = {"arm": name, "episodes": []}
     if record.exists():

@@ -7,13 +7,23 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
+
+from allie_desktop.domain.planning import Recipe
 
 
 def about_machine() -> dict[str, Any]:
     """Return what stands in the figures of every benchmark."""
     return {"machine": platform.platform(), "cores": os.cpu_count(), "python": sys.version}
+
+
+def recipe_changes(pairs: Iterable[str]) -> dict[str, Any]:
+    """Return what NAME=VALUE pairs change in a recipe, as fields of their kinds."""
+    kinds = {field.name: type(field.default) for field in fields(Recipe)}
+    return {name: kinds[name](value) for name, value in (pair.split("=") for pair in pairs)}
 
 
 def run_apart(*arguments: str) -> dict[str, Any]:

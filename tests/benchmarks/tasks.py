@@ -29,7 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -46,7 +46,7 @@ from allie_desktop import __version__
 from allie_desktop.domain.planning import Recipe
 from allie_desktop.paths import AppPaths
 from allie_desktop.services.planner import PlanLimits
-from tests.benchmarks.runs import about_machine, run_apart
+from tests.benchmarks.runs import about_machine, recipe_changes, run_apart
 from tests.benchmarks.scores import commonest_score, score
 from tests.benchmarks.task_tables import tables
 
@@ -124,13 +124,11 @@ def run_arm(arm: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any
     torch.set_num_threads(threads)
     began = time.monotonic()
     tasks = [read_task(text, arguments) for text in arguments.task]
-    kinds = {field.name: type(field.default) for field in fields(Recipe)}
-    changes = {name: kinds[name](value) for name, value in (pair.split("=") for pair in arguments.set)}
     recipe = Recipe(
         ordinary_epochs=arguments.epochs,
         general_prompts=arguments.general_prompts,
         general_tokens=arguments.general_tokens,
-        **changes,
+        **recipe_changes(arguments.set),
     )
     cache = AppPaths.from_environment().prepare().cache
     way = WAYS.get(arm, Way())
