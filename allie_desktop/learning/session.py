@@ -407,7 +407,7 @@ class Session:
         """Measure what is held out from training and from the gate, and tell."""
         held = self.measured()
         self._held_out.append(HeldOutPoint(step=step, loss=held.objective, kl=held.kl))
-        best = held.cost < self._trainer.state.best_cost
+        best = self._trainer.is_best(held)
         self._control.send(HeldOutMeasured(step=step, loss=held.objective, kl=held.kl, best=best))
         return held
 

@@ -221,6 +221,12 @@ class Trainer:
         )
         self.tokens_per_pass = n["tokens_per_pass"]
 
+    def is_best(self, held: HeldOut) -> bool:
+        """Return whether ``held`` is better than every evaluation before it: whatever keeps to the budget is better
+        than whatever does not."""
+        outside = held.kl > self._kl_budget
+        return (outside, held.cost) < (not self.state.best_within, self.state.best_cost)
+
     # -- the loop ------------------------------------------------------------------------------------
 
     def run(self) -> str:
@@ -253,11 +259,9 @@ class Trainer:
         if not math.isfinite(held.objective):
             raise _unstable()
         self.state.evaluated_step = self.state.step
-        within = held.kl <= self._kl_budget
-        # Whatever keeps to the budget is better than whatever does not.
-        if (not within, held.cost) < (not self.state.best_within, self.state.best_cost):
+        if self.is_best(held):
             self.state.best_cost, self.state.best_step = held.cost, self.state.step
-            self.state.best_within = within
+            self.state.best_within = held.kl <= self._kl_budget
             self.state.worse = 0
             self._best = self._adapter.state()
         else:

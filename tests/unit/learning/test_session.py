@@ -1,4 +1,4 @@
-"""What a person is told when more than one thing goes wrong at the end of training."""
+"""What a session tells of its training, and what it holds on to."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from allie_desktop.learning import session as module
 from allie_desktop.learning.adapter import Adapter
 from allie_desktop.learning.ewc import FISHER_FILE
 from allie_desktop.learning.session import Session
+from allie_desktop.learning.trainer import HeldOut
 from tests.plans import make_plan
 from tests.unit.learning.tiny import GEOMETRY, chatml_tokenizer, random_sequences, tiny_llama
 
@@ -107,3 +108,22 @@ def test_elastic_weights_hold_what_was_learnt_before_and_nothing_where_nothing_w
 
     assert (session._ewc() is not None) == held
     assert (session._attempt / FISHER_FILE).exists() == held
+
+
+@pytest.mark.parametrize(
+    ("held", "best"),
+    [
+        (HeldOut(0.9, 0.05), True),
+        (HeldOut(0.98, 0.05), False),
+        (HeldOut(0.5, 0.09), False),  # far better answers, but over the budget
+    ],
+)
+def test_the_best_so_far_is_what_would_be_kept(session, monkeypatch, held, best):
+    session._adapter = Adapter(session._loaded.model, GEOMETRY, seed=1)
+    session._trainer = session._trainer_of((), replace(session._recipe, kl_budget=0.08), session)
+    session._trainer.state.best_cost, session._trainer.state.best_within = 1.0, True
+    monkeypatch.setattr(session, "measured", lambda: held)
+
+    assert session.evaluate(7) == held
+
+    assert [(event.step, event.best) for event in session._control.sent] == [(7, best)]
