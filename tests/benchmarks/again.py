@@ -5,8 +5,8 @@
 
 EPISODE is the folder of an episode that ``facts.py --home HOME`` has run; nothing in it is changed, and training begins
 from the same version. Printed are the losses of what is held out, the KL to the base on the part of the general set that
-watches training, on the one that the gate sees, and by the kind of question, and how many phrasings of the first
-``--facts`` facts that never trained are answered rightly: of the last ten facts, and of those before.
+watches training, on the one that the gate sees, by the kind of question and on the anchors themselves, and how many
+phrasings of the first ``--facts`` facts that never trained are answered rightly: of the last ten facts, and of those before.
 
 ``--averaged S`` also measures the mean of the adapter over the last share S of the steps (stochastic weight averaging,
 Izmailov et al. 2018, arXiv:1803.05407), ``--scaled A`` the adapter times A (Wortsman et al. 2022, arXiv:2109.01903).
@@ -104,9 +104,11 @@ class Scale:
     def __init__(self, session: Session, facts: int) -> None:
         self._session = session
         self._facts = [json.loads(line) for line in FACTS.read_text("utf-8").splitlines()[:facts]]
-        self._held = (session._general.holdout[::2], session._general.holdout[1::2])
+        general = session._general
+        self._parts = (general.holdout[::2], general.holdout[1::2], general.train)
         session._adapter.set_state(session._base_state)
-        self._base = (session._held_hidden, session._evaluator.hidden(self._held[1]))
+        gate = session._evaluator.hidden(self._parts[1])
+        self._base = (session._held_hidden, gate, session._general_hidden)
 
     def row(self, name: str, state: dict[str, torch.Tensor]) -> str:
         """Return a row of the table for an adapter."""
@@ -118,10 +120,10 @@ class Scale:
         losses = [fmean(evaluator.losses(s) or [0.0]) for s in (session._validation, session._held_phrasings)]
         kls = [
             evaluator.divergences(evaluator.hidden(part), base)
-            for part, base in zip(self._held, self._base, strict=True)
+            for part, base in zip(self._parts, self._base, strict=True)
         ]
         kinds: dict[bool, list[float]] = {True: [], False: []}
-        for part, found in zip(self._held, kls, strict=True):
+        for part, found in zip(self._parts[:2], kls[:2], strict=True):
             for sequence, kl in zip(part, found, strict=True):
                 kinds[sum(weight > 0 for weight in sequence.weights) <= _SHORT].append(kl)
         asked = [(fact["key"], phrasing) for fact in self._facts for phrasing in fact["phrasings"]]
@@ -132,7 +134,7 @@ class Scale:
         last = len(right) * FACTS_AN_EPISODE // max(FACTS_AN_EPISODE, len(self._facts))
         cells = [
             *(f"{loss:.4f}" for loss in losses),
-            *(f"{fmean(values or [0.0]):.4f}" for values in (*kls, kinds[True], kinds[False])),
+            *(f"{fmean(values or [0.0]):.4f}" for values in (*kls[:2], kinds[True], kinds[False], kls[2])),
             f"{fmean(right[-last:]):.0%}" if right else "–",
             f"{fmean(right[:-last]):.0%}" if right[:-last] else "–",
         ]
@@ -179,10 +181,10 @@ def main() -> None:
         for point in session._held_out:
             print(f"  step {point.step}: held-out loss {point.loss:.4f}, KL {point.kl:.4f}")
         print(
-            "\n| adapter | loss, chats | loss, phrasings | KL, watched | KL, gate | KL, short | KL, long ",
+            "\n| adapter | loss, chats | loss, phrasings | KL, watched | KL, gate | KL, short | KL, long | KL, anchors ",
             end="",
         )
-        print("| unseen, last ten facts | unseen, others |\n|---|---|---|---|---|---|---|---|---|")
+        print("| unseen, last ten facts | unseen, others |\n|---|---|---|---|---|---|---|---|---|---|")
         print(scale.row("as kept", kept))
         for share, mean in means.items():
             same = {n: mean.state[n].to(t.dtype) if n in mean.state else t for n, t in kept.items()}
