@@ -6,7 +6,8 @@
 Each arm runs in a home of its own, through the same import, planner, worker, gate and deployment that a
 person's episodes go through; only the recipe differs. Arms other than ``all`` deploy whatever the gate says
 (its verdict is recorded), since the question is what they forget. Prints Markdown, writes JSON. Recall by episode
-makes R[i][j] (``retention.py``); ``--text`` adds the perplexity of base and last version on a plain text.
+makes R[i][j] (``retention.py``); ``--text`` adds the perplexity of base and last version on a plain text. A phrasing
+that the planner happened to train on, word for word, does not count as unseen.
 
 ``--chats`` takes conversations in OpenAI messages form, at least 45 an episode and 40 more that are never
 imported; without it the sample conversations are used, and the held-out figure has few items.
@@ -21,6 +22,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,17 +108,44 @@ def conversations(facts: list[dict[str, Any]], chats: list[dict[str, Any]]) -> s
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [*lines, *chats])
 
 
-def recall(program: Program, version: str, facts: list[dict[str, Any]]) -> dict[str, list[bool]]:
-    """Ask everything, greedily; return what was right, as asked and in phrasings that never trained."""
+def recall(
+    program: Program, version: str, facts: list[dict[str, Any]], trained: frozenset[str]
+) -> dict[str, list[bool | None]]:
+    """Ask everything, greedily; return what was right, as asked and in phrasings that never trained. None stands for a
+    phrasing that is in ``trained`` (:func:`trained_on`)."""
     questions = [(f["key"], "asked", f["question"]) for f in facts]
     questions += [(f["key"], "unseen", p) for f in facts for p in f["phrasings"]]
     answers = program.answerer().ask(
         [q for _, _, q in questions], version=version, greedy=True, max_tokens=32
     )
-    result: dict[str, list[bool]] = {"asked": [], "unseen": []}
-    for (key, kind, _), answer in zip(questions, answers, strict=True):
-        result[kind].append(key.lower() in answer.answer.lower())
+    result: dict[str, list[bool | None]] = {"asked": [], "unseen": []}
+    for (key, kind, question), answer in zip(questions, answers, strict=True):
+        known = kind == "unseen" and letters(question) in trained
+        result[kind].append(None if known else key.lower() in answer.answer.lower())
     return result
+
+
+def letters(text: str) -> str:
+    """Return what is left of a question when case, spaces and punctuation do not count."""
+    return "".join(c for c in text.lower() if c.isalnum())
+
+
+def trained_on(home: Path) -> frozenset[str]:
+    """Return the :func:`letters` of everything that a person says in what the plans of a home train on: the planner
+    may hit upon a phrasing of ours."""
+    return frozenset(
+        letters(message["content"])
+        for plan in home.glob("episodes/*/plan.json")
+        for part in ("train", "replay")
+        for example in json.loads(plan.read_text("utf-8"))[part]
+        for message in example["messages"]
+        if message["role"] == "user"
+    )
+
+
+def share(answers: Sequence[bool | None]) -> float:
+    """Return the share of right answers among those that count."""
+    return mean([float(one) for one in answers if one is not None])
 
 
 def spilt(program: Program, version: str, facts: list[dict[str, Any]]) -> float:
@@ -197,7 +226,7 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path, ends: float) -
         )
     chats = [json.loads(line) for line in arguments.chats.read_text("utf-8").splitlines() if line.strip()]
     spare, chats = chats[-HELD_OUT_CHATS:], chats[:-HELD_OUT_CHATS]
-    share = min(arguments.chats_an_episode, len(chats) // arguments.episodes)
+    each = min(arguments.chats_an_episode, len(chats) // arguments.episodes)
     # What leaves parts out would not keep to the budget, and is to show how far it strays.
     changes = ({**ARMS[name], "kl_budget": 1e9} if ARMS[name] else {}) | recipe_changes(arguments.set)
     record = home / "figures.json"
@@ -213,7 +242,7 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path, ends: float) -
         known = facts[: FACTS_AN_EPISODE * (number + 1)]
         file = home / f"episode-{number}.jsonl"
         file.write_text(
-            conversations(known[-FACTS_AN_EPISODE:], chats[share * number : share * (number + 1)]), "utf-8"
+            conversations(known[-FACTS_AN_EPISODE:], chats[each * number : each * (number + 1)]), "utf-8"
         )
         with Arm(open_demo(home), changes) as program:
             summary = program.import_file(file)
@@ -225,7 +254,7 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path, ends: float) -
             result = orchestrator.run_episode("benchmark", forced=True)
             seconds = time.monotonic() - started
             version = program.versions.pointer().active
-            right = recall(program, version, known)
+            right = recall(program, version, known, trained_on(home))
             known_report = program.report_of(result.episode_id)
             assert known_report is not None, result
             report, judgement, _, _ = known_report
@@ -241,8 +270,10 @@ def run_arm(name: str, arguments: argparse.Namespace, home: Path, ends: float) -
                 "peak_memory_bytes": report.training.peak_memory_bytes,
                 "spilt": spilt(program, version, known),
                 "kl": mean(list(paired["general_kl"].candidate)),
-                "asked": [mean(right["asked"][i : i + 10]) for i in range(0, len(known), 10)],
-                "unseen": [mean(right["unseen"][3 * i : 3 * i + 30]) for i in range(0, len(known), 10)],
+                "asked": [share(right["asked"][i : i + 10]) for i in range(0, len(known), 10)],
+                "unseen": [share(right["unseen"][3 * i : 3 * i + 30]) for i in range(0, len(known), 10)],
+                "unseen_right": sum(one is True for one in right["unseen"]),
+                "unseen_questions": sum(one is not None for one in right["unseen"]),
             }
             figures["episodes"].append(episode)
             record.write_text(json.dumps(figures), "utf-8")
@@ -270,7 +301,7 @@ def table(results: list[dict[str, Any]]) -> str:
         low, high = held["gain_low"], held["gain_high"]
         gain = f"{low:.3f}–{high:.3f}" if low is not None and high is not None else "too few"
         lines.append(
-            f"| {r['arm']} | {mean(last['asked']):.0%} | {mean(last['unseen']):.0%} "
+            f"| {r['arm']} | {mean(last['asked']):.0%} | {last['unseen_right'] / last['unseen_questions']:.0%} of {last['unseen_questions']} "
             f"| {' '.join(f'{v:.0%}' for v in last['asked'])} | {last['spilt']:.0%} | {last['kl']:.3f} "
             f"| {held['base']:.3f} → {held['adapted']:.3f} ({gain}) "
             f"| {', '.join(e['verdict'] for e in r['episodes'])} "
