@@ -37,7 +37,7 @@ _FRUITLESS_ROUNDS = 4
 _SHORTEST_REPLY = 8  # tokens; shorter ones anchor nothing
 _EVERYDAY_SHARE = 2  # one of so many questions is ours
 _EVERYDAY_TOKENS = 32  # of a reply to it; whether it is about the person shows at once
-_ANCHOR_SHARE = 0.75  # of the prompts, so many more short ones anchor
+_ANCHOR_SHARE = 1.5  # of the prompts, so many more short ones anchor
 
 
 @dataclass(frozen=True, slots=True)
