@@ -109,7 +109,7 @@ class Recipe:
     evaluations: int = 5  # held-out evaluations, evenly over the run
     general_prompts: int = 96
     general_tokens: int = 96
-    general_per_step: int = 4  # anchor sequences in one optimizer step; fewer while little drifts
+    general_per_step: int = 8  # anchor sequences in one optimizer step; fewer while little drifts
     gradient_checkpointing: bool = False
     checkpoint_seconds: float = 60.0
 

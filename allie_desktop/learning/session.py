@@ -68,7 +68,14 @@ from allie_desktop.learning.memory import (
     until_it_fits,
 )
 from allie_desktop.learning.rate_trials import trial_steps, tried_rates
-from allie_desktop.learning.trainer import HeldOut, Material, StepReport, Trainer, Watcher
+from allie_desktop.learning.trainer import (
+    FEWEST_ANCHORS,
+    HeldOut,
+    Material,
+    StepReport,
+    Trainer,
+    Watcher,
+)
 from allie_desktop.learning.working_time import WorkingTime
 from allie_desktop.resident_memory import HeapTrimmer
 
@@ -226,6 +233,7 @@ class Session:
                 groups.setdefault(example.group, []).append(index)
             else:
                 ordinary.append(index)
+        self._teaches = bool(groups)
         self._steps = plan_steps(
             taught=list(groups.values()),
             ordinary=ordinary,
@@ -325,6 +333,8 @@ class Session:
         self._note(4, self._preparations, what)
 
     def _trainer_of(self, steps: Sequence[StepPlan], recipe: Recipe, watcher: Watcher) -> Trainer:
+        # A few answers that are visited often pull harder than many conversations that are read twice.
+        anchors = None if self._teaches else max(FEWEST_ANCHORS, recipe.general_per_step // 2)
         return Trainer(
             self._adapter,
             Material(self._new, self._replay, self._general.train, self._general_hidden),
@@ -335,6 +345,7 @@ class Session:
             tokens_per_pass=self._size.tokens,
             penalty=self._penalty,
             kl_budget=recipe.kl_budget,
+            anchors=anchors,
             lanes=self._lanes,
         )
 

@@ -42,7 +42,10 @@ _AIM = 0.35
 _MOST_TIGHTENING, _MOST_ANCHORING = 2.0, 8.0
 #: Within this share of what it aims at, half of the anchors do; so few are always held.
 _SLACK = 0.3
-_FEWEST_ANCHORS = 2
+FEWEST_ANCHORS = 2
+#: What is held out is little, and says nothing of what was learnt before: a later state that costs up to so many times
+#: as much as the least is preferred. It has rehearsed more, and its steps were smaller.
+_ABOUT_AS_GOOD = 1.05
 #: Tokens of one pass where several run side by side: a row or two, so that they can be shared out evenly; a row behind
 #: long instructions has more.
 _LANE_PASS = 256
@@ -114,7 +117,7 @@ class TrainerState:
     """Numbers that a resumed run needs beside tensors."""
 
     step: int = 0
-    best_cost: float = math.inf
+    best_cost: float = math.inf  # the least; the state that is kept may cost a little more
     best_step: int = 0
     best_within: bool = False
     evaluated_step: int = 0
@@ -143,8 +146,10 @@ class Trainer:
         tokens_per_pass: int,
         penalty: EwcPenalty | None = None,
         kl_budget: float = math.inf,
+        anchors: int | None = None,
         lanes: Lanes | None = None,
     ) -> None:
+        """``anchors``: begin with so many of a step's anchors; all by default, and as soon as it strays too far."""
         import torch
 
         self._lanes = lanes or Lanes()
@@ -163,7 +168,7 @@ class Trainer:
             foreach=True,
         )
         self._best: dict[str, torch.Tensor] = {}
-        self.state = TrainerState()
+        self.state = TrainerState(anchors=anchors)
         every = max(1, round(len(steps) / max(1, recipe.evaluations)))
         self._evaluate_at = {s for s in range(every, len(steps), every) if len(steps) - s >= every // 2}
         self._evaluate_at.add(len(steps))
@@ -222,8 +227,12 @@ class Trainer:
         self.tokens_per_pass = n["tokens_per_pass"]
 
     def is_best(self, held: HeldOut) -> bool:
-        """Return whether ``held`` is better than every evaluation before it: whatever keeps to the budget is better
-        than whatever does not."""
+        """Return whether the adapter would be kept of which ``held`` was measured: whatever keeps to the budget is
+        better than whatever does not, and of what costs about the same the later one is."""
+        outside = held.kl > self._kl_budget
+        return (outside, held.cost) <= (not self.state.best_within, _ABOUT_AS_GOOD * self.state.best_cost)
+
+    def _is_least(self, held: HeldOut) -> bool:
         outside = held.kl > self._kl_budget
         return (outside, held.cost) < (not self.state.best_within, self.state.best_cost)
 
@@ -260,10 +269,10 @@ class Trainer:
             raise _unstable()
         self.state.evaluated_step = self.state.step
         if self.is_best(held):
-            self.state.best_cost, self.state.best_step = held.cost, self.state.step
-            self.state.best_within = held.kl <= self._kl_budget
+            self.state.best_step, self._best = self.state.step, self._adapter.state()
+        if self._is_least(held):
+            self.state.best_cost, self.state.best_within = held.cost, held.kl <= self._kl_budget
             self.state.worse = 0
-            self._best = self._adapter.state()
         else:
             self.state.worse += 1
         if self.state.worse >= self._recipe.patience:
@@ -281,7 +290,7 @@ class Trainer:
         elif math.isfinite(self._kl_budget) and held.kl <= _SLACK * aim:
             # Anchors are up to half of the work; what hardly strays is held by fewer.
             held_now = self.state.anchors or self._recipe.general_per_step
-            self.state.anchors = max(_FEWEST_ANCHORS, held_now // 2)
+            self.state.anchors = max(FEWEST_ANCHORS, held_now // 2)
         return ""
 
     def _take_step(self, plan: StepPlan) -> None:

@@ -55,6 +55,7 @@ def session(tmp_path):
     for name in nothing:
         setattr(made, name, ())
     made._adapter = made._penalty = None
+    made._teaches = False
     made._general = SimpleNamespace(train=())
     made._size = SimpleNamespace(tokens=64)
     return made
@@ -114,7 +115,8 @@ def test_elastic_weights_hold_what_was_learnt_before_and_nothing_where_nothing_w
     ("held", "best"),
     [
         (HeldOut(0.9, 0.05), True),
-        (HeldOut(0.98, 0.05), False),
+        (HeldOut(0.99, 0.05), True),  # about as good, and later
+        (HeldOut(1.01, 0.05), False),
         (HeldOut(0.5, 0.09), False),  # far better answers, but over the budget
     ],
 )
@@ -127,3 +129,15 @@ def test_the_best_so_far_is_what_would_be_kept(session, monkeypatch, held, best)
     assert session.evaluate(7) == held
 
     assert [(event.step, event.best) for event in session._control.sent] == [(7, best)]
+
+
+@pytest.mark.parametrize(
+    ("teaches", "per_step", "anchors"), [(True, 8, None), (False, 8, 4), (False, 3, 2), (False, 1, 2)]
+)
+def test_conversations_alone_begin_with_half_of_the_anchors(session, teaches, per_step, anchors):
+    session._adapter = Adapter(session._loaded.model, GEOMETRY, seed=1)
+    session._teaches = teaches
+
+    trainer = session._trainer_of((), replace(session._recipe, general_per_step=per_step), session)
+
+    assert trainer.state.anchors == anchors

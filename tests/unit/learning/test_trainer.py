@@ -107,6 +107,7 @@ def make_trainer(
     penalty=None,
     kl_budget=math.inf,
     tokens=512,
+    anchors=None,
     lanes=None,
 ):
     chat = chat or TinyChat()
@@ -120,6 +121,7 @@ def make_trainer(
         tokens_per_pass=tokens,
         penalty=penalty,
         kl_budget=kl_budget,
+        anchors=anchors,
         lanes=lanes,
     )
 
@@ -826,7 +828,17 @@ def test_standing_still_is_not_getting_better():
     trainer, why, states = run_with(spectator, options, patience=2)
 
     assert (why, steps_of(spectator)) == ("held-out answers stopped getting better", 3)
-    assert_holds(trainer, states[1])
+    assert_holds(trainer, states[3])  # as good as the first, and later
+
+
+def test_of_states_that_cost_about_the_same_the_later_one_is_kept():
+    spectator, options = every_step(4, [2.0, 1.0, 1.04, 1.08])
+
+    trainer, _, states = run_with(spectator, options)
+
+    # It does not creep: the least is the measure.
+    assert (trainer.state.best_step, trainer.state.best_cost) == (3, 1.0)
+    assert_holds(trainer, states[3])
 
 
 def test_training_ends_when_it_moved_too_far_away():
@@ -872,6 +884,17 @@ def test_what_hardly_strays_is_held_by_fewer_anchors_until_it_strays():
     run_with(spectator, options, kl_budget=0.08, general_per_step=6)
 
     assert [report.tokens for report in spectator.reports] == [held[m] for m in (6, 6, 3, 2, 2, 6)]
+
+
+def test_a_run_begins_with_as_many_anchors_as_it_is_told_until_it_strays():
+    spectator, options = every_step(3, [3, 2, 1], [0.05, 0.10, 0.05])
+    plan = StepPlan((0,), (), (0, 1, 2, 0))
+    options |= {"steps": [plan] * 3, "anchors": 3}
+    held = {many: anchored_tokens(plan, many) for many in (4, 3)}
+
+    run_with(spectator, options, kl_budget=0.08, general_per_step=4)
+
+    assert [report.tokens for report in spectator.reports] == [held[3], held[3], held[4]]
 
 
 def anchored_tokens(plan, many):
