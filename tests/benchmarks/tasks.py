@@ -271,6 +271,7 @@ def main() -> None:
         print(json.dumps(run_arm(arguments.run[0], int(arguments.run[1]), arguments)))
         return
     settings = {name: json.loads(json.dumps(getattr(arguments, name), default=str)) for name in _SETTINGS}
+    settings["recipe"] = json.loads(json.dumps(asdict(Recipe())))  # runs of another default are other runs
     figures: dict[str, Any] = {
         **about_machine(),
         "versions": {"allie": __version__, **{n: version(n) for n in ("torch", "transformers", "peft")}},
