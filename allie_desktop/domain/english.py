@@ -146,6 +146,11 @@ def past_tense(verb: str) -> str:
     return verb + "ed"
 
 
+_THIRD_PERSONS = frozenset(
+    third_person(verb) for verb in _BASE_VERBS - {"look", "end", "stop", "park", "store"}
+)
+
+
 def _inflected(auxiliary: str, rest: str) -> str:
     if auxiliary in ("do", "") or auxiliary.endswith("n't"):
         return rest if auxiliary in ("do", "") else f"{auxiliary} {rest}"
@@ -229,6 +234,13 @@ def parse(text: str) -> Question | None:
     ):
         wh, rest = words[0], words[1:]
         return Question(wh=wh, auxiliary="", subject="", rest=" ".join(rest)) if rest else None
+    # "Which tram goes to my office": the thing asked for is the subject of a verb.
+    if words[0] in ("which", "what") and len(words) >= 4:
+        for index in range(2, min(len(words) - 1, 5)):
+            if words[index] in _THIRD_PERSONS:
+                return Question(
+                    wh=_wh_phrase(words[:index]), auxiliary="", subject="", rest=" ".join(words[index:])
+                )
     return None
 
 

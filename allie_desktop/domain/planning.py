@@ -91,7 +91,7 @@ class Recipe:
 
     learning_rate: float = 8e-4
     rate_trials: tuple[float, ...] = ()  # tried on a part of the steps; the best replaces the above
-    taught_epochs: float = 3.5  # visits of each phrasing of a taught target
+    taught_epochs: float = 2.5  # visits of each phrasing of a taught target
     fewest_visits: float = 48.0  # of one taught target in all its phrasings, where it has few of them
     ordinary_epochs: float = 2.0  # visits of each ordinary conversation
     batch_tokens: int = 1024  # tokens of new and replayed material in one optimizer step
@@ -100,7 +100,7 @@ class Recipe:
     final_rate_share: float = 0.1
     weight_decay: float = 0.0
     gradient_clip: float = 1.0
-    replay_share: float = 0.25  # of the tokens of a step
+    replay_share: float = 0.5  # of the tokens of a step, where something is taught; half of it elsewhere
     kl_weight: float = 3.0
     ewc_weight: float = 1.0
     ewc_decay: float = 0.9

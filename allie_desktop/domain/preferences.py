@@ -365,10 +365,10 @@ class Preferences:
         maximum=50_000,
     )
     replay_percent: float = option(
-        25.0,
+        50.0,
         group=Group.MATERIAL,
         label="Share of repetition",
-        explanation="So much of an episode repeats earlier lessons.",
+        explanation="So much of an episode with corrections repeats earlier lessons; half as much of any other.",
         unit="%",
         minimum=0,
         maximum=90,

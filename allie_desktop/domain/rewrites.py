@@ -82,6 +82,13 @@ _HAD_THINGS = frozenset(
 )
 
 
+#: Things of which there are many, and somebody has one.
+_CHOSEN_THINGS = frozenset(
+    "company provider resort space spot charm seat room desk table team club gym bank train tram bus line route "
+    "model brand plan insurance password code number card ticket flight time score record rank level shift".split()
+)
+
+
 def _having(q: Question) -> Iterator[str]:
     asked = asked_thing(q)
     if asked is not None and q.wh == "what" and asked[1] != "name" and q.auxiliary not in ("was", "were"):
@@ -94,6 +101,37 @@ def _having(q: Question) -> Iterator[str]:
         be = "are" if plural(noun[1]) else "is"
         yield f"what {be} {owned(q.subject, noun[1])}"
         yield f"what {noun[1]} {verb_for(q.subject, 'have')} {q.subject} got"
+
+
+#: What somebody does with a thing of theirs: "which train do I take" asks for my train.
+_OWNING = (
+    "take|use|drink|wear|read|play|practi[sc]e|ride|watch|own|go to|sing in|listen to|live on|belong to|"
+    "bank with|train at|play in|play for|support"
+)
+_MINE = {"I": "mine", "you": "yours", "he": "his", "she": "hers", "we": "ours", "they": "theirs"}
+
+
+def _ownership(q: Question) -> Iterator[str]:
+    """Between "which coffee do I drink", "what is my coffee" and "which coffee is mine"."""
+    noun = re.match(r"(?:what|which) (?!of\b|time\b|day\b|kind\b|sort\b|type\b)([\w-]+(?: [\w-]+)?)$", q.wh)
+    asked = asked_thing(q)
+    if noun is not None and q.auxiliary in ("do", "does"):
+        habit = re.match(rf"(?:usually |normally )?(?:{_OWNING})((?: (?:to|in|at|for|on) [\w' ]+)?)$", q.rest)
+        if habit is None:
+            return
+        subject, thing, tail = q.subject, noun[1], habit[1]
+        be = "are" if plural(thing) else "is"
+        yield f"what {be} {owned(subject, thing)}{tail}"
+    elif asked is not None and q.wh == "what" and q.auxiliary in ("is", "are"):
+        (subject, thing), tail, be = asked, "", q.auxiliary
+        last = thing.split()[-1]
+        if subject not in _MINE or len(thing.split()) > 3 or last not in _CHOSEN_THINGS:
+            return
+        yield f"which {thing} {do_for(subject)} {subject} have"
+    else:
+        return
+    if not tail:
+        yield f"which {thing} {be} {_MINE.get(subject) or possessive(subject)}"
 
 
 def _vehicle(q: Question) -> Iterator[str]:
@@ -139,6 +177,8 @@ def _which(q: Question) -> Iterator[str]:
     if re.match(r"(?:kind|sort|type) of ", noun[2]):
         for word in ("kind", "sort", "type"):
             yield f"{noun[1]} {word} {noun[2].split(' ', 1)[1]}{tail}"
+    if not q.subject and not q.auxiliary:
+        yield f"what is the {noun[2]} that {q.rest}"
     if q.subject and q.rest and not q.rest.endswith(("called", "named")):
         be = "are" if plural(noun[2]) else "is"
         yield f"what {be} the {noun[2]} {q.declarative}"
@@ -241,6 +281,7 @@ RULES: tuple[Rule, ...] = (
     _reason,
     _possession,
     _having,
+    _ownership,
     _vehicle,
     _learning,
     _which,

@@ -6,6 +6,7 @@ what step ``k`` of an uninterrupted one would have seen.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ class StepPlan:
 #: More visits of the very same words teach the words.
 _MOST_REPEATS = 8.0
 _FEWEST_STEPS = 40
+#: How much of the rehearsal moves from the beginning of a run to its end. What is seen last takes the questions of other
+#: lessons over; so the new ones come first, and in the end everything is rehearsed alike (a last phase of balanced
+#: material, as in Castro et al. 2018, arXiv:1807.09536, §4.2).
+_RISE = 0.8
 _SMALLEST_STEP_TOKENS = 192
 
 
@@ -67,8 +72,8 @@ def plan_steps(
     """Return the whole run.
 
     ``taught`` are groups of indexes into the new material (the phrasings of one target), ``ordinary``
-    single indexes. How often each is visited says :func:`visits_of_each`. Visits are spread evenly over the
-    run, so that every step mixes both kinds and no kind is seen last.
+    single indexes. How often each is visited says :func:`visits_of_each`. Visits of both kinds are spread alike over
+    the run, and the share of what is replayed grows, ``replay_share`` on average.
     """
     order = random.Random(seed)
     visits: list[tuple[float, int]] = []
@@ -79,28 +84,48 @@ def plan_steps(
     for index in ordinary:
         visits += _spread(index, ordinary_epochs, order)
     visits.sort()
-    budget = max(1, int(batch_tokens * (1 - (replay_share if replay_lengths else 0.0))))
+    share = replay_share if replay_lengths else 0.0
+    total = sum(lengths[index] for _, index in visits)
     steps: list[list[int]] = []
-    filled = budget
+    rehearsed: list[float] = []  # tokens of each step
+    budget = filled = 1
+    taken = 0
     for _, index in visits:
         if filled + lengths[index] > budget and (filled >= budget // 2 or not steps):
+            # In the middle of the step that begins here.
+            half = min(batch_tokens * (1 - share), total - taken) / 2
+            old_share = _rising(share, (taken + half) / total)
+            rehearsed.append(batch_tokens * old_share)
+            budget = max(1, int(batch_tokens * (1 - old_share)))
             steps.append([])
             filled = 0
         steps[-1].append(index)
         filled += lengths[index]
+        taken += lengths[index]
     replay = _Cycle(len(replay_lengths), random.Random(seed + 1))
     general = _Cycle(general_count, random.Random(seed + 2))
     result = []
-    for new in steps:
-        wanted = batch_tokens * replay_share if replay_lengths else 0.0
+    for new, wanted in zip(steps, rehearsed, strict=True):
         old: list[int] = []
-        while replay_lengths and wanted > 0:
-            index = replay.next()
-            old.append(index)
-            wanted -= replay_lengths[index]
+        tokens = 0
+        while replay_lengths and tokens < wanted:
+            old.append(replay.next())
+            tokens += replay_lengths[old[-1]]
         anchors = tuple(general.next() for _ in range(min(general_per_step, general_count)))
         result.append(StepPlan(tuple(new), tuple(old), anchors))
     return tuple(result)
+
+
+def _rising(share: float, taken: float) -> float:
+    """Return the share of a step that is rehearsal, after ``taken`` of what is new was seen: little at first, most of it
+    in the end, linear in the steps and ``share`` on average."""
+    rise = _RISE * min(share, 1 - share)
+    if not rise:
+        return share
+    # After the part x of all steps so much was seen: ((1 - share + rise) x - rise x²) / (1 - share).
+    first, seen = 1 - share + rise, (1 - share) * taken
+    x = (first - math.sqrt(max(0.0, first * first - 4 * rise * seen))) / (2 * rise)
+    return share + rise * (2 * x - 1)
 
 
 def _spread(index: int, epochs: float, order: random.Random) -> list[tuple[float, int]]:

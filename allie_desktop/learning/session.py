@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from allie_desktop.domain.errors import ModelError, TrainingError
@@ -245,7 +246,8 @@ class Session:
             fewest_visits=recipe.fewest_visits,
             ordinary_epochs=recipe.ordinary_epochs,
             batch_tokens=self._step_tokens(groups.values(), ordinary),
-            replay_share=recipe.replay_share,
+            # Lessons take each other's questions over; conversations do not.
+            replay_share=recipe.replay_share * (1.0 if self._teaches else 0.5),
             seed=plan.seed,
         )
         # Sequences are as long as the memory allowed. Where there is more or less of it now, the steps are
@@ -424,18 +426,16 @@ class Session:
 
     def measured(self) -> HeldOut:
         """Measure what is held out from training and from the gate."""
-        parts = [
-            sum(losses) / len(losses)
-            for sequences in (self._validation, self._held_phrasings)
-            if (losses := self._evaluator.losses(sequences))
-        ]
+        held_out = (self._validation, self._held_phrasings)
+        parts = [losses for sequences in held_out if (losses := self._evaluator.losses(sequences))]
         if not parts:  # nothing was held out: the loss on what is learnt is better than nothing
-            losses = self._evaluator.losses(self._new[:16])
-            parts = [sum(losses) / len(losses)]
+            parts = [self._evaluator.losses(self._new[:16])]
         kls = self._evaluator.divergences(
             self._evaluator.hidden(self._general.holdout[::2]), self._held_hidden
         )
-        return HeldOut(sum(parts) / len(parts), sum(kls) / len(kls) if kls else 0.0)
+        return HeldOut(
+            fmean(map(fmean, parts)), fmean(kls) if kls else 0.0, count=min(len(losses) for losses in parts)
+        )
 
     def out_of_time(self) -> bool:
         """Return whether the plan's time for training is over."""

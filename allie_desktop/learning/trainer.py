@@ -43,9 +43,10 @@ _MOST_TIGHTENING, _MOST_ANCHORING = 2.0, 8.0
 #: Within this share of what it aims at, half of the anchors do; so few are always held.
 _SLACK = 0.3
 FEWEST_ANCHORS = 2
-#: What is held out is little, and says nothing of what was learnt before: a later state that costs up to so many times
-#: as much as the least is preferred. It has rehearsed more, and its steps were smaller.
-_ABOUT_AS_GOOD = 1.05
+#: What is held out says nothing of what was learnt before, and a few conversations hardly tell states apart (the loss of
+#: one moves by about this share between them): what costs as much as the least but for that noise is about as good, and
+#: the later state is preferred. It has rehearsed more, and its steps were smaller.
+_NOISE = 0.2
 #: Tokens of one pass where several run side by side: a row or two, so that they can be shared out evenly; a row behind
 #: long instructions has more.
 _LANE_PASS = 256
@@ -69,16 +70,23 @@ class StepReport:
 @dataclass(frozen=True, slots=True)
 class HeldOut:
     """An evaluation, in nats/token: ``objective`` is the loss of what is held out, ``kl`` how far the model is from
-    what it knew, which is checked against the budget."""
+    what it knew, which is checked against the budget. ``count`` is the fewest sequences that a part of ``objective`` is the
+    mean of."""
 
     objective: float
     kl: float
+    count: int = 16
 
     @property
     def cost(self) -> float:
         """What decides which adapter is best. A nat that is lost on what the model knew counts like one that is gained:
         the loss alone would choose a state that is better by a hair and far away."""
         return self.objective + self.kl
+
+    @property
+    def noise(self) -> float:
+        """The share of the cost that chance makes: it falls with the square root of what is measured."""
+        return _NOISE / math.sqrt(max(1, self.count))
 
 
 class Watcher(Protocol):
@@ -230,7 +238,7 @@ class Trainer:
         """Return whether the adapter would be kept of which ``held`` was measured: whatever keeps to the budget is
         better than whatever does not, and of what costs about the same the later one is."""
         outside = held.kl > self._kl_budget
-        return (outside, held.cost) <= (not self.state.best_within, _ABOUT_AS_GOOD * self.state.best_cost)
+        return (outside, held.cost) <= (not self.state.best_within, (1 + held.noise) * self.state.best_cost)
 
     def _is_least(self, held: HeldOut) -> bool:
         outside = held.kl > self._kl_budget

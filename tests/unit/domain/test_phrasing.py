@@ -105,6 +105,20 @@ def test_a_question_is_said_in_many_ways_that_differ(question: str) -> None:
         ("Why did I move to Berlin?", {"for what reason did I move to Berlin", "how come I moved to Berlin"}),
         ("What is the capital of France?", {"what is France's capital"}),
         ("What car do I drive?", {"which car do I drive", "what is my car"}),
+        ("Which train do I take to work?", {"what is my train to work", "what train do I take to work"}),
+        ("What coffee do I drink?", {"what is my coffee", "which coffee is mine"}),
+        (
+            "What glasses does my sister wear?",
+            {"what are my sister's glasses", "which glasses are my sister's"},
+        ),
+        (
+            "What is my insurance company?",
+            {"which insurance company do I have", "which insurance company is mine"},
+        ),
+        (
+            "Which tram goes to my office?",
+            {"what tram goes to my office", "what is the tram that goes to my office"},
+        ),
         ("What languages do I speak?", {"which languages do I know", "what are the languages I speak"}),
         ("Who do I play tennis with?", {"which person do I play tennis with"}),
         ("Who taught me guitar?", {"which person taught me guitar", "who was it that taught me guitar"}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 import torch
@@ -304,23 +305,46 @@ def test_a_step_keeps_its_budget_its_replay_and_its_anchors(
     expected = {i: 4 if i < taught_count else 2 for i in indexes}
     assert visits(steps) == expected
 
-    budget = int(batch_tokens * (1 - (replay_share if replay_lengths else 0.0)))
+    share = replay_share if replay_lengths else 0.0
+    most = min(1.0, share + 0.8 * min(share, 1 - share))
+    least = share - 0.8 * min(share, 1 - share)
     replayed, anchored = Counter(range(len(replay_lengths))), Counter(range(general_count))
     for step in steps:
         assert step.new
         new = sum(lengths[i] for i in step.new)
+        budget = int(batch_tokens * (1 - least))
         assert new <= max(budget, budget // 2 + max(lengths))
         # Replay fills its share, and not one sequence more than that takes.
-        wanted = batch_tokens * replay_share if replay_lengths else 0.0
         old = [replay_lengths[i] for i in step.replay]
-        assert sum(old) >= wanted
-        assert sum(old[:-1]) < wanted or not old
+        assert sum(old) >= batch_tokens * least - 1e-6
+        assert sum(old[:-1]) < batch_tokens * most or not old
         assert len(step.general) == min(general_per_step, general_count)
         replayed.update(step.replay)
         anchored.update(step.general)
     # Turn by turn: none is drawn twice before every other was drawn once.
     for counts in (replayed, anchored):
         assert not counts or max(counts.values()) - min(counts.values()) <= 1
+
+
+def test_rehearsal_grows_over_a_run_and_has_its_share_of_the_whole():
+    steps = planned(
+        taught=[list(range(400))], ordinary=[], lengths=[5] * 400, replay_lengths=[5] * 90, replay_share=0.5
+    )
+    new, old = ([5 * len(getattr(step, kind)) for step in steps] for kind in ("new", "replay"))
+    tenth = len(steps) // 10
+
+    assert sum(old[:tenth]) < 0.25 * sum(new[:tenth] + old[:tenth])
+    assert sum(old[-tenth:]) > 0.75 * sum(new[-tenth:] + old[-tenth:])
+    assert sum(old) / sum(new + old) == pytest.approx(0.5, abs=0.05)
+    assert all(later >= earlier for earlier, later in pairwise(old))
+    # What is new is never gone from a step.
+    assert all(new)
+
+
+def test_a_run_of_a_single_step_rehearses_its_share():
+    (step,) = planned(taught=[], ordinary=[0], lengths=[30], replay_lengths=[10] * 40, ordinary_epochs=1.0)
+
+    assert 10 * len(step.replay) == pytest.approx(0.3 * 400, abs=20)
 
 
 def test_steps_are_filled_and_not_just_kept_small():

@@ -117,6 +117,9 @@ def test_elastic_weights_hold_what_was_learnt_before_and_nothing_where_nothing_w
         (HeldOut(0.9, 0.05), True),
         (HeldOut(0.99, 0.05), True),  # about as good, and later
         (HeldOut(1.01, 0.05), False),
+        (HeldOut(1.08, 0.05, count=2), True),  # two conversations hardly tell
+        (HeldOut(1.10, 0.05, count=2), False),
+        (HeldOut(0.99, 0.05, count=100), False),
         (HeldOut(0.5, 0.09), False),  # far better answers, but over the budget
     ],
 )
