@@ -54,6 +54,14 @@ def step_tokens(visited_tokens: float, batch_tokens: int) -> int:
     return max(_SMALLEST_STEP_TOKENS, min(batch_tokens, int(visited_tokens / _FEWEST_STEPS)))
 
 
+def rehearsal(share: float, *, teaches: bool) -> float:
+    """Return which share of a run is rehearsal: all of ``share`` where something is taught, half of it elsewhere.
+
+    Lessons take each other's questions over; conversations do not.
+    """
+    return share if teaches else share / 2
+
+
 def plan_steps(
     *,
     taught: Sequence[Sequence[int]],

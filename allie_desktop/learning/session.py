@@ -47,7 +47,7 @@ from allie_desktop.domain.validation import (
 )
 from allie_desktop.ipc.protocol import encode_document
 from allie_desktop.learning.adapter import Adapter
-from allie_desktop.learning.batches import passes, plan_steps, step_tokens, visits_of_each
+from allie_desktop.learning.batches import passes, plan_steps, rehearsal, step_tokens, visits_of_each
 from allie_desktop.learning.chat_format import ChatFormat
 from allie_desktop.learning.checkpoint import CheckpointFolder
 from allie_desktop.learning.evaluate import Evaluator, encode_all, measure
@@ -246,8 +246,7 @@ class Session:
             fewest_visits=recipe.fewest_visits,
             ordinary_epochs=recipe.ordinary_epochs,
             batch_tokens=self._step_tokens(groups.values(), ordinary),
-            # Lessons take each other's questions over; conversations do not.
-            replay_share=recipe.replay_share * (1.0 if self._teaches else 0.5),
+            replay_share=rehearsal(recipe.replay_share, teaches=self._teaches),
             seed=plan.seed,
         )
         # Sequences are as long as the memory allowed. Where there is more or less of it now, the steps are

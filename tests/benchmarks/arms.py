@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from allie_desktop.domain.planning import LoraGeometry, Recipe
 from allie_desktop.learning.adapter import Adapter
 from allie_desktop.learning.answers import Question
-from allie_desktop.learning.batches import StepPlan, passes, plan_steps, step_tokens
+from allie_desktop.learning.batches import StepPlan, passes, plan_steps, rehearsal, step_tokens
 from allie_desktop.learning.chat_format import ChatFormat, Encoded, exchange
 from allie_desktop.learning.evaluate import Evaluator
 from allie_desktop.learning.ewc import (
@@ -265,21 +265,21 @@ class Learner:
         """Return the steps with everything that any way uses; new examples fill the same part of each step
         whether or not there is anything to replay."""
         recipe = self._recipe
-        room = step_tokens if replay else int(step_tokens * (1 - recipe.replay_share))
-        return plan_steps(
+        planned = plan_steps(
             taught=[],
             ordinary=range(len(train)),
             lengths=[len(e) for e in train],
-            replay_lengths=[len(e) for e in replay],
+            replay_lengths=[len(e) for e in replay] or [step_tokens],
             general_count=len(self._general.train),
             general_per_step=recipe.general_per_step,
             taught_epochs=0.0,
             fewest_visits=0.0,
             ordinary_epochs=epochs,
-            batch_tokens=room,
-            replay_share=recipe.replay_share,
+            batch_tokens=step_tokens,
+            replay_share=rehearsal(recipe.replay_share, teaches=False),
             seed=seed,
         )
+        return planned if replay else [replace(step, replay=()) for step in planned]
 
     def _replayed(self, former: Sequence[Sequence[Encoded]], seed: int) -> list[Encoded]:
         """Return former examples, of each task as many as there are of the others, other ones for each task that
