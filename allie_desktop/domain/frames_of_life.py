@@ -190,6 +190,11 @@ WORK: tuple[Group, ...] = (
         "who taught {me} {X}", "who did {S} learn {X} from", "from whom did {S} learn {X}",
         ">who was {my} {X} teacher", X=r"(?!how|to)\w+",
     ),
+    group(
+        "who taught {me} (how to|to) {X}", "who did {S} learn to {X} from", "from whom did {S} learn to {X}",
+        "who showed {me} how to {X}", "who was it that {S} learnt to {X} from", "thanks to whom can {S} {X}",
+        "who {do} {S} have to thank for being able to {X}",
+    ),
 )  # fmt: skip
 
 LIFE: tuple[Group, ...] = HOME + WORK

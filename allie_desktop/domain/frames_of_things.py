@@ -43,10 +43,11 @@ POSSESSIONS: tuple[Group, ...] = (
     ),
     group(
         "what [colour|color] is {T}", "what is the [colour|color] of {T}",
-        "in what [colour|color] is {T} painted", "what shade is {T}",
+        "in what [colour|color] is {T} painted", "what shade is {T}", "what is {T} painted [in]",
+        "what colour of paint is on {T}",
         T=(
             r"(?:my|our|[mM]y \w+'s) (?:car|house|bike|bicycle|front door|door|van|motorbike|boat|"
-            "kitchen|bedroom|living room|fence|scooter)"
+            "kitchen|bedroom|living room|fence|scooter|garden shed|shed|hut|garage|barn|gate|caravan|wardrobe)"
         ),
     ),
     group(

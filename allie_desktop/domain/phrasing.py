@@ -116,10 +116,13 @@ def _families(question: Question, rng: random.Random) -> dict[str, list[str]]:
 def _forms(question: Question, others: Iterable[str]) -> list[Question]:
     """The question and its other constructions, taken apart, to be put into leads.
 
-    "What is it that …" is left out: it stands well alone, and clumsily behind "Do you know".
+    "What is it that …" and "Which … is mine" are left out: they stand well alone, and clumsily behind "Do you know".
     """
-    parsed = (parse(text) for text in others if " is it that " not in f" {text}")
+    parsed = (parse(text) for text in others if not _STANDS_ALONE.search(f" {text}"))
     return [question, *(form for form in parsed if form is not None)]
+
+
+_STANDS_ALONE = re.compile(r" is it that | (?:is|are) (?:mine|yours|his|hers|ours|theirs)$")
 
 
 def _spread(replacements: Iterable[Iterable[str]], rng: random.Random) -> list[str]:

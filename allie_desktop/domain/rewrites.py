@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from allie_desktop.domain.english import BE, DO, PREPOSITIONS, Question, possessive, split_possessive
-from allie_desktop.domain.noun_phrases import asked_thing, do_for, owned, plural, verb_for
+from allie_desktop.domain.noun_phrases import POSSESSIVE_OF, asked_thing, do_for, owned, plural, verb_for
 from allie_desktop.domain.personal_rewrites import PERSONAL_RULES
 
 Rule = Callable[[Question], Iterator[str]]
@@ -132,6 +132,30 @@ def _ownership(q: Question) -> Iterator[str]:
         return
     if not tail:
         yield f"which {thing} {be} {_MINE.get(subject) or possessive(subject)}"
+
+
+#: What the last word of a compound says of the first: a flight number is a number of the flight.
+_OF_THINGS = "number|code|password|model|brand|price|version"
+
+
+def _compound(q: Question) -> Iterator[str]:
+    """Between "what is my flight number", "what is the number of my flight" and "what number does my flight have"."""
+    asked = asked_thing(q)
+    if asked is None or q.wh != "what" or q.auxiliary != "is" or asked[0] not in POSSESSIVE_OF:
+        return
+    words = asked[1].split()
+    if not 2 <= len(words) <= 3 or not re.fullmatch(_OF_THINGS, words[-1]) or words[-2] in _NO_THINGS:
+        return
+    thing, what = owned(asked[0], " ".join(words[:-1])), words[-1]
+    yield f"what is the {what} of {thing}"
+    yield f"what {what} does {thing} have"
+    yield f"which {what} does {thing} have"
+
+
+#: What stands before a number, and is nothing that has one.
+_NO_THINGS = frozenset(
+    "lucky favourite favorite first last old new main private personal current secret phone".split()
+)
 
 
 def _vehicle(q: Question) -> Iterator[str]:
@@ -282,6 +306,7 @@ RULES: tuple[Rule, ...] = (
     _possession,
     _having,
     _ownership,
+    _compound,
     _vehicle,
     _learning,
     _which,
