@@ -91,7 +91,7 @@ class Recipe:
 
     learning_rate: float = 8e-4
     rate_trials: tuple[float, ...] = ()  # tried on a part of the steps; the best replaces the above
-    taught_epochs: float = 2.5  # visits of each phrasing of a taught target
+    taught_epochs: float = 2.0  # visits of each phrasing of a taught target
     fewest_visits: float = 48.0  # of one taught target in all its phrasings, where it has few of them
     ordinary_epochs: float = 2.0  # visits of each ordinary conversation
     batch_tokens: int = 1024  # tokens of new and replayed material in one optimizer step

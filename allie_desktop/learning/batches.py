@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,12 @@ _FEWEST_STEPS = 40
 #: material, as in Castro et al. 2018, arXiv:1807.09536, §4.2).
 _RISE = 0.8
 _SMALLEST_STEP_TOKENS = 192
+#: Of the loss of a phrasing so much counts, in nats a token: what is answered wrongly is wrong, however unlikely the answer is.
+_MOST_SURPRISE = 1.0
+#: What is known counts like so much loss, so that it is not left out.
+_KNOWN = 0.02
+#: Visits of one phrasing until its surprise is measured again.
+_MOST_DRAWS = 2
 
 
 def visits_of_each(phrasings: int, *, taught_epochs: float, fewest_visits: float) -> float:
@@ -134,6 +140,51 @@ def _rising(share: float, taken: float) -> float:
     first, seen = 1 - share + rise, (1 - share) * taken
     x = (first - math.sqrt(max(0.0, first * first - 4 * rise * seen))) / (2 * rise)
     return share + rise * (2 * x - 1)
+
+
+def by_surprise(losses: Mapping[int, float], count: int, order: random.Random) -> list[int]:
+    """Draw ``count`` of the sequences whose loss is given (nats/token), the likelier the larger it is, each
+    :data:`_MOST_DRAWS` times at most unless there are too few of them.
+
+    What is wrong already is learnt from, what is right is only kept in view (prioritised as in Schaul et al. 2016,
+    arXiv:1511.05952; what the new lessons interfere with the most as in Aljundi et al. 2019, arXiv:1908.04742). Drawn
+    systematically: how often one comes differs by less than one from what it should be.
+    """
+    if not losses or count <= 0:
+        return []
+    names = sorted(losses)
+    order.shuffle(names)
+    weights = [_KNOWN + (min(losses[name], _MOST_SURPRISE) if losses[name] > 0 else 0.0) for name in names]
+    scale = count / sum(weights)
+    drawn: list[int] = []
+    place = order.random()
+    for name, weight in zip(names, weights, strict=True):
+        after = place + weight * scale
+        drawn += [name] * min(int(after) - int(place), _MOST_DRAWS)
+        place = after
+    order.shuffle(drawn)
+    spare = _Cycle(len(names), order)
+    while len(drawn) < count:  # what one was drawn too often goes to all
+        drawn.append(names[spare.next()])
+    return drawn[:count]
+
+
+def redrawn(
+    steps: Sequence[StepPlan], new: Mapping[int, float], replay: Mapping[int, float], seed: int
+) -> list[StepPlan]:
+    """Return the steps with other lessons in the same places: visits of the new and the replayed sequences in ``new`` and
+    ``replay`` go to those of them that surprise the most (:func:`by_surprise`). Whatever is in neither stays."""
+    order = random.Random(seed)
+    fresh = iter(by_surprise(new, sum(i in new for step in steps for i in step.new), order))
+    old = iter(by_surprise(replay, sum(i in replay for step in steps for i in step.replay), order))
+    return [
+        StepPlan(
+            tuple(next(fresh) if i in new else i for i in step.new),
+            tuple(next(old) if i in replay else i for i in step.replay),
+            step.general,
+        )
+        for step in steps
+    ]
 
 
 def _spread(index: int, epochs: float, order: random.Random) -> list[tuple[float, int]]:

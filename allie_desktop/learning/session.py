@@ -186,6 +186,7 @@ class Session:
         self._general_hidden = self._evaluator.hidden(self._general.train)
         self._held_hidden = self._evaluator.hidden(self._general.holdout[::2])
         self._adapter.set_state(self._active_state)
+        self._strayed = 0.0 if self._job.parent_adapter is None else self._divergence()
         self._note(3, self._preparations, "what the base model answers")
         self._penalty = self._ewc()
         self._note(4, self._preparations, "what must not be forgotten")
@@ -224,7 +225,9 @@ class Session:
                 "Choose another base model, or look at the conversations that were chosen.",
             )
         self._new = [e for _, e in new]
-        self._replay = [e for _, e in encode_all(self._chat, plan.replay, length)]
+        old = encode_all(self._chat, plan.replay, length)
+        self._replay = [e for _, e in old]
+        self._taught_before = [i for i, (example, _) in enumerate(old) if example.origin in TAUGHT_ORIGINS]
         self._validation = [e for _, e in encode_all(self._chat, plan.validation, length)]
         self._held_phrasings = [e for _, e in encode_all(self._chat, plan.phrasings[::2], length)]
         groups: dict[str, list[int]] = {}
@@ -234,7 +237,7 @@ class Session:
                 groups.setdefault(example.group, []).append(index)
             else:
                 ordinary.append(index)
-        self._teaches = bool(groups)
+        self._taught = [index for group in groups.values() for index in group]
         self._steps = plan_steps(
             taught=list(groups.values()),
             ordinary=ordinary,
@@ -246,7 +249,7 @@ class Session:
             fewest_visits=recipe.fewest_visits,
             ordinary_epochs=recipe.ordinary_epochs,
             batch_tokens=self._step_tokens(groups.values(), ordinary),
-            replay_share=rehearsal(recipe.replay_share, teaches=self._teaches),
+            replay_share=rehearsal(recipe.replay_share, teaches=bool(groups)),
             seed=plan.seed,
         )
         # Sequences are as long as the memory allowed. Where there is more or less of it now, the steps are
@@ -335,10 +338,17 @@ class Session:
 
     def _trainer_of(self, steps: Sequence[StepPlan], recipe: Recipe, watcher: Watcher) -> Trainer:
         # A few answers that are visited often pull harder than many conversations that are read twice.
-        anchors = None if self._teaches else max(FEWEST_ANCHORS, recipe.general_per_step // 2)
+        anchors = None if self._taught else max(FEWEST_ANCHORS, recipe.general_per_step // 2)
         return Trainer(
             self._adapter,
-            Material(self._new, self._replay, self._general.train, self._general_hidden),
+            Material(
+                self._new,
+                self._replay,
+                self._general.train,
+                self._general_hidden,
+                taught=self._taught,
+                taught_before=self._taught_before,
+            ),
             steps,
             recipe,
             watcher,
@@ -347,6 +357,8 @@ class Session:
             penalty=self._penalty,
             kl_budget=recipe.kl_budget,
             anchors=anchors,
+            strayed=self._strayed,
+            losses=self._evaluator.losses,
             lanes=self._lanes,
         )
 
@@ -429,12 +441,16 @@ class Session:
         parts = [losses for sequences in held_out if (losses := self._evaluator.losses(sequences))]
         if not parts:  # nothing was held out: the loss on what is learnt is better than nothing
             parts = [self._evaluator.losses(self._new[:16])]
+        return HeldOut(
+            fmean(map(fmean, parts)), self._divergence(), count=min(len(losses) for losses in parts)
+        )
+
+    def _divergence(self) -> float:
+        """Return the mean KL to the base model (nats/token) on the general questions that watch training."""
         kls = self._evaluator.divergences(
             self._evaluator.hidden(self._general.holdout[::2]), self._held_hidden
         )
-        return HeldOut(
-            fmean(map(fmean, parts)), fmean(kls) if kls else 0.0, count=min(len(losses) for losses in parts)
-        )
+        return fmean(kls) if kls else 0.0
 
     def out_of_time(self) -> bool:
         """Return whether the plan's time for training is over."""

@@ -10,13 +10,14 @@ What it reports goes through :class:`Watcher`; what it should do between two pas
 from __future__ import annotations
 
 import math
+import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from allie_desktop.domain.errors import TrainingUnstableError
-from allie_desktop.learning.batches import Pass, StepPlan, passes
+from allie_desktop.learning.batches import Pass, StepPlan, passes, redrawn
 from allie_desktop.learning.checkpoint import Checkpoint
 from allie_desktop.learning.lanes import Lanes
 from allie_desktop.learning.losses import hidden_states, token_kl, token_losses
@@ -37,9 +38,11 @@ _SKIPS_ALLOWED = 5
 BETAS = (0.9, 0.99)
 #: In its second half training aims at this share of the budget. The gate asks other questions, and found up to 1.4
 #: times as much; and each episode begins where the one before it ended, so that there must be room for many.
-_AIM = 0.35
+_AIM = 0.25
 #: The anchor's weight grows by no more than this at an evaluation that found more than that, and in all.
 _MOST_TIGHTENING, _MOST_ANCHORING = 2.0, 8.0
+#: Replayed lessons whose surprise is measured at a time.
+_LOOKED_AT = 600
 #: Within this share of what it aims at, half of the anchors do; so few are always held.
 _SLACK = 0.3
 FEWEST_ANCHORS = 2
@@ -112,12 +115,15 @@ class Watcher(Protocol):
 @dataclass(slots=True)
 class Material:
     """Token sequences: new, replayed and general ones with the base model's last hidden states at the
-    general ones' predicting positions ([n, d] each)."""
+    general ones' predicting positions ([n, d] each). ``taught`` and ``taught_before`` are the indexes of lessons among the
+    new and the replayed ones: a visit of one may become a visit of another."""
 
     new: Sequence[Encoded]
     replay: Sequence[Encoded]
     general: Sequence[Encoded]
     general_hidden: Sequence[torch.Tensor]
+    taught: Sequence[int] = ()
+    taught_before: Sequence[int] = ()
 
 
 @dataclass(slots=True)
@@ -155,14 +161,19 @@ class Trainer:
         penalty: EwcPenalty | None = None,
         kl_budget: float = math.inf,
         anchors: int | None = None,
+        strayed: float = 0.0,
+        losses: Callable[[Sequence[Encoded]], Sequence[float]] | None = None,
         lanes: Lanes | None = None,
     ) -> None:
-        """``anchors``: begin with so many of a step's anchors; all by default, and as soon as it strays too far."""
+        """``anchors``: begin with so many of a step's anchors; all by default, and as soon as it strays too far.
+        ``strayed``: the KL (nats/token) of the adapter that it begins with. ``losses`` measures sequences under the adapter
+        as it is (nats/token); without it lessons are visited as planned."""
         import torch
 
         self._lanes = lanes or Lanes()
 
-        self._adapter, self._material, self._steps = adapter, material, steps
+        self._adapter, self._material, self._steps = adapter, material, list(steps)
+        self._losses = losses
         self._recipe, self._watcher, self._penalty = recipe, watcher, penalty
         self._pad, self._kl_budget = pad_token, kl_budget
         self.tokens_per_pass = tokens_per_pass
@@ -176,7 +187,9 @@ class Trainer:
             foreach=True,
         )
         self._best: dict[str, torch.Tensor] = {}
-        self.state = TrainerState(anchors=anchors)
+        aim = _AIM * kl_budget
+        excess = strayed / aim if aim else 1.0
+        self.state = TrainerState(anchors=anchors, anchoring=min(max(excess, 1.0), _MOST_TIGHTENING))
         every = max(1, round(len(steps) / max(1, recipe.evaluations)))
         self._evaluate_at = {s for s in range(every, len(steps), every) if len(steps) - s >= every // 2}
         self._evaluate_at.add(len(steps))
@@ -204,6 +217,7 @@ class Trainer:
             "seconds": s.seconds,
             "norms": s.norms,
             "tokens_per_pass": self.tokens_per_pass,
+            "steps_left": [[p.new, p.replay] for p in self._steps[s.step :]],
         }
         return Checkpoint(s.step, tensors, numbers)
 
@@ -233,6 +247,9 @@ class Trainer:
             norms=list(n["norms"]),
         )
         self.tokens_per_pass = n["tokens_per_pass"]
+        left = n.get("steps_left", ())  # not in those of earlier builds
+        for number, (new, replay) in enumerate(left, checkpoint.step):
+            self._steps[number] = StepPlan(tuple(new), tuple(replay), self._steps[number].general)
 
     def is_best(self, held: HeldOut) -> bool:
         """Return whether the adapter would be kept of which ``held`` was measured: whatever keeps to the budget is
@@ -299,7 +316,23 @@ class Trainer:
             # Anchors are up to half of the work; what hardly strays is held by fewer.
             held_now = self.state.anchors or self._recipe.general_per_step
             self.state.anchors = max(FEWEST_ANCHORS, held_now // 2)
+        self._visit_what_surprises()
         return ""
+
+    def _visit_what_surprises(self) -> None:
+        """Give the visits of lessons until the next evaluation to those that are known the least."""
+        material, now = self._material, self.state.step
+        until = min((s for s in self._evaluate_at if s > now), default=now)
+        if self._losses is None or until == now or not (material.taught or material.taught_before):
+            return
+        before = list(material.taught_before)
+        if len(before) > _LOOKED_AT:
+            before = random.Random(now).sample(before, _LOOKED_AT)
+        sequences = [material.new[i] for i in material.taught] + [material.replay[i] for i in before]
+        found = list(self._losses(sequences))
+        new = dict(zip(material.taught, found, strict=False))
+        replay = dict(zip(before, found[len(new) :], strict=True))
+        self._steps[now:until] = redrawn(self._steps[now:until], new, replay, seed=now)
 
     def _take_step(self, plan: StepPlan) -> None:
         started = time.monotonic()

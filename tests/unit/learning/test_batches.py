@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections import Counter
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allie_desktop.learning.batches import StepPlan, passes, plan_steps
+from allie_desktop.learning.batches import StepPlan, by_surprise, passes, plan_steps, redrawn
 from allie_desktop.learning.chat_format import Encoded
 from allie_desktop.learning.losses import hidden_states, token_losses
 from tests.unit.learning.tiny import losses_one_by_one, random_sequences, sequence, tiny_llama
@@ -368,3 +369,71 @@ def test_rows_behind_long_instructions_may_be_wider_than_a_pass():
     assert max(batch.tokens.shape[1] for batch in narrow) <= 128
     assert 128 < max(batch.tokens.shape[1] for batch in wide) <= 75 + 256
     assert sum(batch.real for batch in wide) < sum(batch.real for batch in narrow)
+
+
+# -- what surprises ----------------------------------------------------------------------------------
+
+
+def test_what_is_wrong_is_drawn_more_often_than_what_is_known():
+    losses = {i: 1.0 if i < 10 else 0.001 for i in range(100)}
+
+    drawn = Counter(by_surprise(losses, 30, random.Random(0)))
+
+    assert sum(drawn.values()) == 30
+    assert all(2 <= drawn[i] <= 3 for i in range(10))
+    assert sum(drawn[i] for i in range(10, 100)) in range(5, 11)
+
+
+def test_a_loss_without_bounds_counts_like_any_other_mistake():
+    losses = {0: 400.0, 1: 1.0, 2: 1.0, 3: float("inf")}
+
+    assert Counter(by_surprise(losses, 4, random.Random(0))) == Counter(range(4))
+
+
+def test_where_all_is_known_all_is_visited_alike():
+    drawn = Counter(by_surprise(dict.fromkeys(range(50), 0.0), 100, random.Random(3)))
+
+    assert all(drawn[i] == 2 for i in range(50))
+
+
+def test_a_draw_is_as_long_as_asked_for_however_few_there_are():
+    assert by_surprise({7: 0.5}, 5, random.Random(0)) == [7] * 5
+    assert by_surprise({7: 0.5}, 0, random.Random(0)) == []
+    assert by_surprise({}, 5, random.Random(0)) == []
+
+
+@settings(max_examples=50)
+@given(
+    st.dictionaries(st.integers(0, 60), st.floats(-1, 30), min_size=1), st.integers(0, 80), st.integers(0, 9)
+)
+def test_nothing_is_drawn_more_often_than_it_surprises(losses, number, seed):
+    drawn = by_surprise(losses, number, random.Random(seed))
+    again = by_surprise(losses, number, random.Random(seed))
+
+    assert drawn == again
+    assert len(drawn) == number
+    assert set(drawn) <= losses.keys()
+    if number <= len(losses):
+        assert max(Counter(drawn).values(), default=0) <= 3  # two, and one of those that are left over
+
+
+def test_only_lessons_are_exchanged_and_everything_else_stays_in_its_place():
+    steps = [StepPlan((0, 1, 8), (3, 4), (5,)), StepPlan((8, 2), (4, 3, 9), (6, 7))]
+    new, replay = {0: 0.0, 1: 0.0, 2: 1.0, 3: 1.0}, {3: 0.0, 4: 1.0, 5: 1.0}
+
+    changed = redrawn(steps, new, replay, seed=1)
+
+    assert [step.general for step in changed] == [(5,), (6, 7)]
+    assert changed[0].new[2] == 8
+    assert changed[1].new[0] == 8
+    assert changed[1].replay[2] == 9
+    assert [(len(step.new), len(step.replay)) for step in changed] == [(3, 2), (2, 3)]
+    visits = [i for step in changed for i in step.new if i != 8]
+    assert {2, 3} <= set(visits) <= new.keys()
+    assert {4, 5} <= {i for step in changed for i in step.replay}
+
+
+def test_nothing_to_exchange_leaves_the_steps_as_they_are():
+    steps = [StepPlan((0, 1), (2,), (3,))]
+
+    assert redrawn(steps, {}, {}, seed=0) == steps

@@ -51,13 +51,14 @@ def session(tmp_path):
         parent_adapter=None,
     )
     made = Session(job, make_plan(), loaded, Line(), toxicity=None, redactor=None, probes=None)
-    nothing = ("_new", "_replay", "_general_hidden", "_steps")
+    nothing = ("_new", "_replay", "_general_hidden", "_steps", "_taught", "_taught_before")
     for name in nothing:
         setattr(made, name, ())
     made._adapter = made._penalty = None
-    made._teaches = False
+    made._strayed = 0.0
     made._general = SimpleNamespace(train=())
     made._size = SimpleNamespace(tokens=64)
+    made._evaluator = SimpleNamespace(losses=lambda sequences: [0.0] * len(sequences))
     return made
 
 
@@ -139,7 +140,7 @@ def test_the_best_so_far_is_what_would_be_kept(session, monkeypatch, held, best)
 )
 def test_conversations_alone_begin_with_half_of_the_anchors(session, teaches, per_step, anchors):
     session._adapter = Adapter(session._loaded.model, GEOMETRY, seed=1)
-    session._teaches = teaches
+    session._taught = [0] if teaches else []
 
     trainer = session._trainer_of((), replace(session._recipe, general_per_step=per_step), session)
 

@@ -7,7 +7,7 @@ import math
 import threading
 from dataclasses import replace
 from functools import cache
-from itertools import count
+from itertools import count, pairwise
 
 import pytest
 import torch
@@ -108,12 +108,15 @@ def make_trainer(
     kl_budget=math.inf,
     tokens=512,
     anchors=None,
+    strayed=0.0,
+    lessons=((), ()),
+    losses=None,
     lanes=None,
 ):
     chat = chat or TinyChat()
     return Trainer(
         chat.adapter,
-        material(),
+        replace(material(), taught=lessons[0], taught_before=lessons[1]),
         mixed_steps() if steps is None else steps,
         recipe,
         spectator or Spectator(),
@@ -122,6 +125,8 @@ def make_trainer(
         penalty=penalty,
         kl_budget=kl_budget,
         anchors=anchors,
+        strayed=strayed,
+        losses=losses,
         lanes=lanes,
     )
 
@@ -858,7 +863,7 @@ def test_what_strays_early_is_held_tighter_and_may_come_back():
 
     assert (why, steps_of(spectator)) == ("", 6)
     assert_holds(trainer, states[6])
-    assert trainer.state.anchoring == pytest.approx(1.5 * 2 * (0.035 / 0.028))  # it aims at less later
+    assert trainer.state.anchoring == pytest.approx(1.5 * 2 * (0.035 / 0.02))  # it aims at less later
 
 
 def test_an_anchor_that_was_tightened_pulls_harder():
@@ -875,7 +880,7 @@ def test_an_anchor_that_was_tightened_pulls_harder():
 
 
 def test_what_hardly_strays_is_held_by_fewer_anchors_until_it_strays():
-    kls = [0.05, 0.02, 0.02, 0.026, 0.05, 0.01]
+    kls = [0.05, 0.02, 0.02, 0.019, 0.05, 0.01]
     spectator, options = every_step(6, [6, 5, 4, 3, 2, 1], kls)
     plan = StepPlan((0,), (), (0, 1, 2, 0, 1, 2))
     options["steps"] = [plan] * 6
@@ -975,3 +980,99 @@ def test_a_snapshot_stays_as_it_is_when_a_run_goes_on_from_it():
     fresh.run()
 
     assert_same_snapshot(snapshot, before)
+
+
+# -- what surprises ----------------------------------------------------------------------------------
+
+
+class Surprises:
+    """Finds given sequences surprising, and notes what it was asked to measure."""
+
+    def __init__(self, *surprising):
+        self.surprising, self.asked = surprising, []
+
+    def __call__(self, sequences):
+        self.asked.append(list(sequences))
+        return [float(item in self.surprising) for item in sequences]
+
+
+def visits(trainer, first, last):
+    steps = trainer._steps[first:last]
+    return [i for s in steps for i in s.new], [i for s in steps for i in s.replay]
+
+
+def test_until_the_next_evaluation_lessons_are_visited_that_surprise():
+    made = material()
+    losses = Surprises(made.new[5], made.replay[2])
+    trainer = make_trainer(losses=losses, lessons=((0, 1, 5), (0, 2)))
+
+    trainer.run()
+
+    planned_new, planned_old = zip(*((s.new, s.replay) for s in mixed_steps()), strict=True)
+    at = sorted(trainer._evaluate_at)
+    assert at == [2, 4, 6, 7]
+    assert [s.new for s in trainer._steps[: at[0]]] == list(planned_new[: at[0]])
+    for first, last in pairwise(at):
+        new, old = visits(trainer, first, last)
+        before = [i for step in planned_new[first:last] for i in step]
+        assert [i for i in new if i in (2, 3, 4)] == [i for i in before if i in (2, 3, 4)]
+        assert new.count(5) >= min(2, sum(i in (0, 1, 5) for i in new))
+        assert [i for i in old if i == 1] == [i for step in planned_old[first:last] for i in step if i == 1]
+    measured = [*(made.new[i] for i in (0, 1, 5)), *(made.replay[i] for i in (0, 2))]
+    assert losses.asked == [measured] * 3  # nothing is chosen any more after the last evaluation
+
+
+def test_without_lessons_or_measure_every_visit_is_as_planned():
+    measure = Surprises()
+    for changes in ({"losses": measure}, {"lessons": ((0, 1), (0,))}):
+        trainer = make_trainer(**changes)
+        trainer.run()
+        assert trainer._steps == mixed_steps()
+    assert measure.asked == []
+
+
+def test_a_resumed_run_visits_what_the_uninterrupted_one_chose(tmp_path):
+    made = material()
+
+    def trainer(spectator=None):
+        return full_trainer(
+            spectator, losses=Surprises(made.new[5], made.replay[2]), lessons=((0, 1, 5), (0, 1, 2))
+        )
+
+    whole = trainer()
+    whole.run()
+    for stop in (5, 8, 12):
+        broken = trainer(Spectator(interrupt_before_pass=stop))
+        with pytest.raises(InterruptedHereError):
+            broken.run()
+        folder = CheckpointFolder(tmp_path / str(stop), "plan")
+        folder.write(broken.snapshot())
+        resumed = trainer()
+        resumed.restore(folder.newest())
+        resumed.run()
+        assert resumed._steps[broken.state.step :] == whole._steps[broken.state.step :]
+        assert_same_snapshot(resumed.snapshot(), whole.snapshot())
+
+
+def test_a_checkpoint_of_an_earlier_build_keeps_the_steps_as_planned():
+    broken = full_trainer(Spectator(ends_after=3))
+    broken.run()
+    snapshot = broken.snapshot()
+    del snapshot.numbers["steps_left"]
+
+    resumed = full_trainer()
+    resumed.restore(snapshot)
+
+    assert resumed._steps == mixed_steps()
+
+
+@pytest.mark.parametrize(("strayed", "weight"), [(0.0, 1.0), (0.02, 1.0), (0.03, 1.5), (0.5, 2.0)])
+def test_the_anchor_begins_as_heavy_as_the_version_has_strayed(strayed, weight):
+    trainer = make_trainer(strayed=strayed, kl_budget=0.08)
+
+    assert trainer.state.anchoring == pytest.approx(weight)
+
+
+def test_without_a_budget_the_anchor_begins_as_it_is():
+    assert make_trainer(strayed=3.0).state.anchoring == 1.0
+    assert make_trainer(strayed=3.0, kl_budget=0.0).state.anchoring == 1.0
