@@ -42,7 +42,7 @@ class PlanLimits:
     """Bounds on a plan. Counts are of conversations unless the name says otherwise."""
 
     caps: Caps = field(default_factory=Caps)
-    phrasings: int = 12  # further phrasings of one new lesson
+    phrasings: int = 24  # further phrasings of one new lesson
     windows: int = 8  # sequences of one long conversation
     candidates: int = 20_000  # looked at, best first, before choosing
     replay_lessons: int = 400  # taught lessons replayed

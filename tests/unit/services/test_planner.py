@@ -138,7 +138,7 @@ def test_a_plan_holds_lessons_phrasings_and_ordinary_conversations(desk: Desk) -
     desk.keep(*facts(), *(chat(n) for n in range(40)))
     plan = desk.plan()
     lessons = [example for example in plan.train if example.origin in TAUGHT_ORIGINS]
-    assert Counter(example.group for example in lessons) == {f"fact-0-{n}/t1": 13 for n in range(3)}
+    assert Counter(example.group for example in lessons) == {f"fact-0-{n}/t1": 25 for n in range(3)}
     assert len(plan.phrasings) == 6
     assert len(plan.train) - len(lessons) + len(plan.validation) + len(plan.holdout) == 40
     assert plan.validation
