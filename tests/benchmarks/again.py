@@ -34,7 +34,7 @@ if __name__ == "__main__":
 
 from allie_desktop.domain.events import Job
 from allie_desktop.ipc.protocol import decode_document, load_plan
-from tests.benchmarks.facts import FACTS_AN_EPISODE
+from tests.benchmarks.facts import FACTS_AN_EPISODE, letters, share, trained_on
 from tests.benchmarks.runs import recipe_changes
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ class Mean:
 class Scale:
     """What an adapter is worth, on what it did not learn from."""
 
-    def __init__(self, session: Session, facts: int) -> None:
-        self._session = session
+    def __init__(self, session: Session, facts: int, trained: frozenset[str]) -> None:
+        self._session, self._trained = session, trained
         self._facts = [json.loads(line) for line in FACTS.read_text("utf-8").splitlines()[:facts]]
         general = session._general
         self._parts = (general.holdout[::2], general.holdout[1::2], general.train)
@@ -130,13 +130,16 @@ class Scale:
         answers = evaluator.answers(
             [Question("fact", exchange(text, "")[:1]) for _, text in asked], max_tokens=24
         )
-        right = [key.lower() in answer.lower() for (key, _), answer in zip(asked, answers, strict=True)]
+        right = [
+            None if letters(text) in self._trained else key.lower() in answer.lower()
+            for (key, text), answer in zip(asked, answers, strict=True)
+        ]
         last = len(right) * FACTS_AN_EPISODE // max(FACTS_AN_EPISODE, len(self._facts))
         cells = [
             *(f"{loss:.4f}" for loss in losses),
             *(f"{fmean(values or [0.0]):.4f}" for values in (*kls[:2], kinds[True], kinds[False], kls[2])),
-            f"{fmean(right[-last:]):.0%}" if right else "–",
-            f"{fmean(right[:-last]):.0%}" if right[:-last] else "–",
+            f"{share(right[-last:]):.0%}" if right else "–",
+            f"{share(right[:-last]):.0%}" if right[:-last] else "–",
         ]
         return " | ".join(["", name, *cells, ""]).strip()
 
@@ -173,7 +176,8 @@ def main() -> None:
 
         trainer._update = updated  # type: ignore[method-assign]
         trainer.run()
-        kept, scale = session._adapter.state(), Scale(session, arguments.facts)
+        trained = trained_on(arguments.episode.resolve().parents[1], arguments.episode.name)
+        kept, scale = session._adapter.state(), Scale(session, arguments.facts, trained)
         state = trainer.state
         print(
             f"{len(session._steps)} steps, {state.tokens:,} tokens, {state.seconds:.0f} s; kept: {state.best_step}"

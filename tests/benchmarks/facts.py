@@ -130,12 +130,13 @@ def letters(text: str) -> str:
     return "".join(c for c in text.lower() if c.isalnum())
 
 
-def trained_on(home: Path) -> frozenset[str]:
-    """Return the :func:`letters` of everything that a person says in what the plans of a home train on: the planner
-    may hit upon a phrasing of ours."""
+def trained_on(home: Path, last: str = "") -> frozenset[str]:
+    """Return the :func:`letters` of everything that a person says in what the plans of a home train on, until the episode
+    that is called ``last``: the planner may hit upon a phrasing of ours."""
     return frozenset(
         letters(message["content"])
         for plan in home.glob("episodes/*/plan.json")
+        if not last or plan.parent.name <= last
         for part in ("train", "replay")
         for example in json.loads(plan.read_text("utf-8"))[part]
         for message in example["messages"]
