@@ -82,6 +82,10 @@ _AMOUNTS = frozenset({"general", "caution", "kindness", "bias"})  # not shares
 #: agreed with itself more than the base model does, as terse answers do.
 _NEEDS_PROOF = frozenset({"consistency"})
 _NEW_MATERIAL = ("new", "phrasings", "taught")
+#: With so many held-out conversations the margin of their mean loss is what it says. The mean of fewer moves more by
+#: chance, with the square root of their number (two chats: 0.13 nats worse and 0.01 better, where ten lessons were learnt),
+#: and something else is proved better wherever this decides.
+_ENOUGH_CONVERSATIONS = 16
 
 
 class Gate:
@@ -187,7 +191,7 @@ class Gate:
         measure = self._paired[name]
         lower = name in _LOWER_IS_BETTER
         before, now = fmean(getattr(measure, arm)), fmean(measure.candidate)
-        allowed = getattr(self._margins, rule).allowed(before)
+        allowed = getattr(self._margins, rule).allowed(before) * _leeway(name, len(measure.candidate))
         difference = _mean_improvement(measure, arm, lower=lower)
         found = self._interval(name, arm=arm)
         # Means of equal numbers may differ by a rounding error.
@@ -340,6 +344,11 @@ def _improvements(measure: PairedMeasure, arm: str, *, lower: bool) -> list[floa
     sign = 1.0 if lower else -1.0
     before: tuple[float, ...] = getattr(measure, arm)
     return [sign * (old - new) for old, new in zip(before, measure.candidate, strict=True)]
+
+
+def _leeway(name: str, items: int) -> float:
+    """Return how many times its margin a measure of so many items may get worse."""
+    return math.sqrt(max(1.0, _ENOUGH_CONVERSATIONS / items)) if name == "new" else 1.0
 
 
 def _mean_improvement(measure: PairedMeasure, arm: str, *, lower: bool) -> float:

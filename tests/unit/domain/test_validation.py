@@ -695,3 +695,29 @@ def test_too_few_or_too_different_answers_accuse_nobody():
 
     assert judge(honest(belonging=few), seed=1).verdict is Verdict.DEPLOY
     assert judge(honest(belonging=unsure), seed=1).verdict is Verdict.DEPLOY
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        ([1.44, 1.81], [1.57, 1.80], Verdict.DEPLOY),  # 3.7 % worse: what chance makes of two
+        ([1.44, 1.81], [1.64, 1.80], Verdict.INCONCLUSIVE),  # 5.8 %
+        ([1.65], [1.75], Verdict.DEPLOY),
+        ([1.65], [1.80], Verdict.INCONCLUSIVE),  # 9 %, more than a single one may
+        ([1.44, 1.81] * 8, [1.57, 1.80] * 8, Verdict.REJECT),  # the same from sixteen is proved
+    ],
+)
+def test_few_held_out_conversations_do_not_hold_up_what_is_proved(before, after, verdict):
+    assert judge(honest(new=measure("new", before, after)), seed=1).verdict is verdict
+
+
+def test_few_held_out_conversations_alone_prove_nothing():
+    alone = honest(new=measure("new", [1.44, 1.81], [1.50, 1.80]), phrasings=None, taught=None)
+
+    assert judge(alone, seed=1).verdict is Verdict.INCONCLUSIVE
+
+
+def test_the_margin_of_what_was_taught_does_not_grow():
+    worse = measure("taught", [1.0, 1.0], [1.07, 1.07])
+
+    assert judge(honest(taught=worse), seed=1).verdict is not Verdict.DEPLOY
